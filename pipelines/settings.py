@@ -1,0 +1,176 @@
+"""The `[pipelines.NAME]` sections of workbench.toml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from store.settings_base import Settings
+
+PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class SplitSettings(Settings):
+    """How rows are held out for the evaluation."""
+
+    test_size: float = Field(0.2, gt=0, lt=1)
+    """Share of rows held out."""
+
+    seed: int = Field(42, ge=0)
+    """Seed of the split, the folds and the estimator."""
+
+    strategy: Literal["random", "time", "group"] = "random"
+    """`random` (stratified for classes), `time` (the last rows by time_column) or `group` (whole groups)."""
+
+    group_column: str | None = None
+    """Column whose values stay together when strategy is `group`."""
+
+    cv_folds: int = Field(5, ge=0)
+    """Folds of cross-validation on the training rows; 0 or 1 leaves it out."""
+
+
+class ColumnRule(Settings):
+    """What values of one column are allowed; checked before training and by the server."""
+
+    min: float | None = None
+    """Smallest value allowed."""
+
+    max: float | None = None
+    """Largest value allowed."""
+
+    values: tuple[str | int | float | bool, ...] | None = None
+    """The only values allowed."""
+
+    null: bool | None = None
+    """Whether a value may be missing; decided by the training data unless given."""
+
+    description: str | None = None
+    """Shown in the server's documentation."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ColumnRule:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
+
+class CostsSettings(Settings):
+    """What mistakes cost; the threshold that costs least is chosen by cross-validation."""
+
+    false_positive: float = Field(1.0, ge=0)
+    """Cost of predicting the positive class wrongly."""
+
+    false_negative: float = Field(1.0, ge=0)
+    """Cost of missing the positive class."""
+
+
+class EvaluateSettings(Settings):
+    """What is measured on the held-out rows."""
+
+    metrics: tuple[str, ...] = ()
+    """Metrics to log; the usual ones of the task unless named."""
+
+
+class GateSettings(Settings):
+    """When a challenger may become champion."""
+
+    metric: str | None = None
+    """Metric that decides: roc_auc for two classes, accuracy for more, rmse for regression unless named."""
+
+    min: float | dict[str, float] | None = None
+    """Worst value accepted (of `metric`, or by metric): at least this for scores, at most this for errors."""
+
+    min_delta: float = Field(0.005, ge=0)
+    """How much better than the champion, in the metric's own unit."""
+
+    rule: Literal["threshold", "paired"] = "threshold"
+    """`threshold`: better by min_delta; `paired`: better with `confidence` by a paired test on the same rows."""
+
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """How sure the paired rule must be."""
+
+    max_regression: dict[str, float] = {}
+    """How much worse other metrics may get, by metric."""
+
+    segments: tuple[str, ...] = ()
+    """Columns within whose values the metric may not get worse by more than max_segment_regression."""
+
+    max_segment_regression: float = Field(0.05, ge=0)
+    """How much worse the metric may get in one segment of at least 30 rows."""
+
+    max_latency_ms: float | None = Field(None, gt=0)
+    """Longest time to predict one row, median, milliseconds."""
+
+    max_size_mb: float | None = Field(None, gt=0)
+    """Largest size of the model on disk, megabytes."""
+
+    auto_promote: bool = False
+    """Promote what passes at once; otherwise it becomes challenger."""
+
+
+class PipelineSettings(Settings):
+    """A recipe from data to a registered model."""
+
+    data: str
+    """A file, a folder or a glob, relative to the project."""
+
+    target: str
+    """Column to predict."""
+
+    task: Literal["auto"] | Task = "auto"
+    """`binary`, `multiclass`, `regression`, or decided from the target."""
+
+    features: tuple[str, ...] | None = None
+    """Columns to learn from; all but target, id, time column and `ignore` unless named."""
+
+    ignore: tuple[str, ...] = ()
+    """Columns to leave out."""
+
+    time_column: str | None = None
+    """Column that orders the rows in time; needed by split strategy `time`."""
+
+    id_column: str | None = None
+    """Column that identifies a row; never a feature."""
+
+    model: str | None = None
+    """Name in the model registry; the pipeline's name unless given."""
+
+    experiment: str | None = None
+    """MLflow experiment; the pipeline's name unless given."""
+
+    module: str | None = None
+    """Your own Python file: `features(frame)` and/or `build(params)`."""
+
+    estimator: str | None = None
+    """Short name (random_forest) or dotted path of a scikit-learn estimator."""
+
+    params: dict[str, Any] = {}
+    """Parameters of the estimator, or of `build`."""
+
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
+    """`balanced` or a weight by class."""
+
+    threshold: float | Literal["f1"] | CostsSettings = 0.5
+    """Probability from which the positive class is predicted: a number, `f1`, or costs."""
+
+    split: SplitSettings = SplitSettings()
+    columns: dict[str, ColumnRule] = {}
+    evaluate: EvaluateSettings = EvaluateSettings()
+    gate: GateSettings = GateSettings()
+
+    @field_validator("threshold")
+    @classmethod
+    def _share(cls, threshold: float | str | CostsSettings) -> float | str | CostsSettings:
+        if isinstance(threshold, float) and not 0 < threshold < 1:
+            raise ValueError("a threshold lies between 0 and 1")
+        return threshold
+
+    @model_validator(mode="after")
+    def _split_columns(self) -> PipelineSettings:
+        if self.split.strategy == "time" and self.time_column is None:
+            raise ValueError('split strategy "time" needs time_column')
+        if self.split.strategy == "group" and self.split.group_column is None:
+            raise ValueError('split strategy "group" needs split.group_column')
+        return self

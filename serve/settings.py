@@ -1,0 +1,38 @@
+"""The `[serve]` section of workbench.toml."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from store.settings_base import Settings
+
+
+class ServeSettings(Settings):
+    """The prediction server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; beyond loopback it is open to your network."""
+
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 picks a free one."""
+
+    default: str | None = None
+    """Model that answers `/predict`; the first in the settings unless named."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Web origins whose pages may call the server from a browser; none by default."""
+
+    max_body: int = Field(10_000_000, ge=1_000)
+    """Largest request body, bytes; more is answered with 413."""
+
+    timeout: float = Field(30.0, gt=0)
+    """Seconds a request may take before it is answered with 503."""
+
+    concurrency: int = Field(256, ge=64)
+    """Requests in progress before further ones are answered with 503."""
+
+    trusted_types: tuple[str, ...] = ()
+    """Types beyond workbench's own allow-list that a skops model may contain."""
+
+    reload_seconds: float = Field(1.0, gt=0)
+    """How often the registry is looked at for a promotion, in seconds."""
