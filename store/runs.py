@@ -1,0 +1,98 @@
+"""Runs and experiments, wherever they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+NOTE_TAG = "mlflow.note.content"
+RUN_NAME_TAG = "mlflow.runName"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An MLflow experiment; `lifecycle_stage` is `active` or `deleted`."""
+
+    experiment_id: str
+    name: str
+    lifecycle_stage: str = "active"
+    artifact_location: str = ""
+    created_at: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An MLflow run. Times are UTC; `metrics` are the latest values, as MLflow shows them.
+
+    `problem` says what is broken in its files; whatever could be read is there nevertheless.
+    """
+
+    run_id: str
+    name: str
+    experiment_id: str
+    experiment: str
+    status: str = "RUNNING"
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifact_uri: str = ""
+    lifecycle_stage: str = "active"
+    problem: str | None = None
+    user_id: str = ""
+
+
+class RunStore(Protocol):
+    """Reads and edits runs. `run` is a full id, a unique prefix of at least 4 characters or a unique name."""
+
+    def experiments(self, *, deleted: bool = False) -> list[Experiment]:
+        """Experiments by name."""
+
+    def list(
+        self,
+        experiment: str | None = None,
+        filter: str | None = None,  # noqa: A002 - MLflow's word
+        order_by: Sequence[str] = (),
+        limit: int | None = None,
+        deleted: bool = False,
+    ) -> list[Run]:
+        """Runs as MLflow's search returns them, broken ones last (only where there is no filter).
+
+        `experiment` is a name or id. Raises UsageError for a filter or order that MLflow would refuse,
+        NotFoundError for an unknown experiment.
+        """
+
+    def get(self, run: str) -> Run:
+        """One run; NotFoundError names the nearest, or the candidates where it is ambiguous."""
+
+    def set_tag(self, run_id: str, key: str, value: str) -> None: ...
+
+    def set_note(self, run_id: str, text: str) -> None:
+        """The description that MLflow's UI shows."""
+
+    def rename(self, run_id: str, name: str) -> None: ...
+
+    def delete(self, run_id: str) -> None:
+        """Mark as deleted; `restore` brings it back."""
+
+    def restore(self, run_id: str) -> None: ...
+
+    def history(self, run_id: str, metric: str) -> Sequence[tuple[int, int, float]]:
+        """(timestamp in ms, step, value) of each logged point, in the order of logging."""
+
+    def artifacts(self, run_id: str) -> Sequence[str]:
+        """Relative paths of the run's files; those of its logged models under the model's name."""
+
+    def artifact_path(self, run_id: str, relative: str) -> Path:
+        """Where one of `artifacts` is on this machine, of a moved project too; NotFoundError when gone."""
+
+    def problems(self) -> Sequence[str]:
+        """What is broken in the store, in words."""
+
+    def repair(self) -> Sequence[str]:
+        """Rewrite absolute paths that died with a move; returns what was mended."""
