@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipelines.settings import PipelineName, PipelineSettings
 from serve.settings import ServeSettings
-from store.errors import NotFoundError, SettingsError
+from store.errors import NotFoundError, SettingsError, UsageError
 from store.layout import SETTINGS_FILE, Layout
 from store.settings import StoreSettings, TrackingSettings
 from store.settings_base import Settings
@@ -29,7 +29,12 @@ COMMON_VARIABLES = {
     "MODEL_NAME": "serve.default",
 }
 # Variables with our prefix that are no settings.
-RESERVED_VARIABLES = {"WORKBENCH_API_KEYS", "WORKBENCH_PROJECT", "WORKBENCH_DEBUG"}
+RESERVED_VARIABLES = {
+    "WORKBENCH_API_KEYS",
+    "WORKBENCH_DEBUG",
+    "WORKBENCH_MLFLOW_PLUGIN",
+    "WORKBENCH_PROJECT",
+}
 SECRET_WORDS = ("password", "secret", "token", "webhook")
 
 
@@ -68,7 +73,10 @@ class Project:
         return self.settings.project.name
 
     def pipeline(self, name: str | None = None) -> tuple[str, PipelineSettings]:
-        """The named pipeline, or the only one; raises NotFoundError naming those that exist."""
+        """The named pipeline, or the only one.
+
+        Raises NotFoundError where there is none (of that name), UsageError where several are and none is named.
+        """
         pipelines = self.settings.pipelines
         if name is None:
             if len(pipelines) == 1:
@@ -79,7 +87,9 @@ class Project:
                     "Add a [pipelines.NAME] section with data and target, or make one: "
                     "workbench init --data FILE --target COLUMN.",
                 )
-            raise NotFoundError("several pipelines here", f"Name one of: {', '.join(pipelines)}.")
+            raise UsageError(
+                f"{self.root / SETTINGS_FILE} has several pipelines", f"Name one of: {', '.join(pipelines)}."
+            )
         if name not in pipelines:
             raise NotFoundError(
                 f"no pipeline {name!r} in {self.root / SETTINGS_FILE}",
@@ -144,6 +154,36 @@ def compose(
     return Project(root=root, settings=settings, sources=sources)
 
 
+def without_file(start: Path, overrides: Mapping[str, Any] | None = None) -> Project:
+    """The settings of a process that needs no project: defaults, the environment, then `overrides`."""
+    root = start.resolve()
+    return compose(root, {"project": {"name": root.name or "workbench"}}, {}, overrides or {}, os.environ)
+
+
+def served_uri(environment: Mapping[str, str]) -> str | None:
+    """The model that a container's variables ask the server for, or None.
+
+    `MODEL_URI` is a model URI; `MODEL_NAME` with `MODEL_STAGE` stands for `models:/NAME/STAGE`.
+    """
+    if environment.get("MODEL_URI"):
+        return environment["MODEL_URI"]
+    if environment.get("MODEL_NAME") and environment.get("MODEL_STAGE"):
+        return f"models:/{environment['MODEL_NAME']}/{environment['MODEL_STAGE']}"
+    return None
+
+
+def ignored_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables with our prefix that set nothing, each with what was probably meant."""
+    environment = os.environ if environment is None else environment
+    ignored = {}
+    for variable in sorted(environment):
+        if variable.startswith(ENV_PREFIX) and variable not in RESERVED_VARIABLES and "__" not in variable:
+            section, _, rest = variable[len(ENV_PREFIX) :].partition("_")
+            meant = f"{ENV_PREFIX}{section}__{rest}" if rest else f"{ENV_PREFIX}{section}__KEY"
+            ignored[variable] = f"A section and its key are joined by two underscores: {meant}."
+    return ignored
+
+
 def environment_overrides(
     environment: Mapping[str, str], document: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, Any]]:
@@ -201,7 +241,9 @@ def effective(project: Project) -> dict[str, dict[str, Any]]:
     }
 
 
-def documentation(model: type[BaseModel] = ProjectSettings, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+def documentation(
+    model: type[BaseModel] = ProjectSettings, prefix: str = ""
+) -> Iterator[tuple[str, str, str]]:
     """Yield (dotted key, default, description) of every setting; NAME and COLUMN stand for the user's names."""
     for name, field in model.model_fields.items():
         inner, wildcard = _model_of(field.annotation)
@@ -278,13 +320,22 @@ def _child(model: Any, key: str) -> Any:
     return (inner,) if wildcard else inner
 
 
+def _place(key: str, path: Path, sources: Mapping[str, str]) -> str:
+    """Where the value of `key` was given, in words."""
+    source = next((s for k, s in sources.items() if k == key), None) or next(
+        (s for k, s in sources.items() if k.startswith(f"{key}.") or key.startswith(f"{k}.")), "file"
+    )
+    if source == "file":
+        return str(path)
+    return "the command line" if source == "option" else f"environment variable {source}"
+
+
 def _explain(error: ValidationError, path: Path, sources: Mapping[str, str]) -> tuple[str, str]:
     """Message and hint for the first thing wrong in the settings."""
     first = error.errors()[0]
     location = [part for part in first["loc"] if part != "[key]"]
     shown = ".".join(str(part) for part in location)
-    origin = next((s for k, s in sources.items() if s not in ("file", "option") and k == shown), None)
-    where = f"environment variable {origin}" if origin else str(path)
+    where = _place(shown, path, sources)
     if first["type"] == "extra_forbidden":
         parent: Any = ProjectSettings
         for part in location[:-1]:
@@ -293,10 +344,16 @@ def _explain(error: ValidationError, path: Path, sources: Mapping[str, str]) -> 
         hint = nearest(str(location[-1]), known) or f"Known here: {', '.join(known)}."
         return f"unknown key {shown!r} in {where}", hint
     if first["type"] == "missing":
-        return f"{shown} is missing in {where}", f"Add {location[-1]} to [{'.'.join(map(str, location[:-1]))}]."
+        return (
+            f"{shown} is missing in {where}",
+            f"Add {location[-1]} to [{'.'.join(map(str, location[:-1]))}].",
+        )
     if first["type"] == "string_pattern_mismatch" and "[key]" in first["loc"]:
         return f"pipeline name {location[-1]!r} in {where}", "Use lower-case letters, digits, _ and - only."
     message = first["msg"].removeprefix("Value error, ")
     value = first.get("input")
     got = "" if isinstance(value, (dict, list)) else f" (it is {value!r})"
-    return f"{shown or 'the settings'} in {where}: {message}{got}", "Correct the value; see workbench config show."
+    return (
+        f"{shown or 'the settings'} in {where}: {message}{got}",
+        "Correct the value; see workbench config show.",
+    )
