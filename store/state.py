@@ -1,0 +1,99 @@
+"""The small shared state of a project: `state.sqlite`, which many processes read and write at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from store.errors import BusyError, StorageError
+from store.layout import Layout
+
+BUSY_TIMEOUT_S = 10.0
+
+# Each entry takes the file one version further; `PRAGMA user_version` counts how many were applied.
+# Entries are never edited, only added.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)""",
+        """CREATE TABLE jobs (
+            id TEXT PRIMARY KEY,
+            pipeline TEXT NOT NULL,
+            state TEXT NOT NULL,
+            trigger TEXT NOT NULL,
+            reason TEXT,
+            run_id TEXT,
+            version INTEGER,
+            error TEXT,
+            pid INTEGER,
+            who TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            started_at TEXT,
+            ended_at TEXT
+        )""",
+        """CREATE INDEX jobs_by_pipeline ON jobs (pipeline, created_at)""",
+        """CREATE TABLE trust (
+            kind TEXT NOT NULL,
+            value TEXT NOT NULL,
+            who TEXT NOT NULL,
+            reason TEXT,
+            at TEXT NOT NULL,
+            PRIMARY KEY (kind, value)
+        )""",
+    ),
+)
+
+
+@contextmanager
+def connect(layout: Layout) -> Iterator[sqlite3.Connection]:
+    """Open the state file, creating or migrating it; one transaction, committed when the block ends well.
+
+    Rows are `sqlite3.Row`. A statement that writes takes the write lock at once, so a block that reads and
+    then writes should begin with `connection.execute("BEGIN IMMEDIATE")`.
+    Raises StorageError where the file can't be opened or is newer than this workbench, BusyError where
+    another process keeps it locked.
+    """
+    layout.ensure()
+    path = layout.state_db
+    try:
+        with closing(
+            sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level="IMMEDIATE")
+        ) as connection:
+            connection.row_factory = sqlite3.Row
+            _prepare(connection, str(path))
+            with connection:
+                yield connection
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            raise BusyError(f"{path} is locked by another process", "Try again in a moment.") from error
+        raise StorageError(
+            f"cannot use {path}: {error}", "Free the disk or mend the permissions of its folder."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        raise StorageError(
+            f"{path} is damaged: {error}", "Restore it from a backup; it holds jobs and trust decisions."
+        ) from error
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the file to the newest version; a file that is there already costs one query."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise StorageError(
+            f"{path} was written by a newer workbench (version {version}, known here: {len(MIGRATIONS)})",
+            "Upgrade workbench.",
+        )
+    # synchronous=FULL: a job or a trust decision outlives a power cut; such writes are rare.
+    connection.execute("PRAGMA synchronous = FULL")
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
