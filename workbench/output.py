@@ -24,13 +24,18 @@ _NARROWEST_FLEXIBLE = 8
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: `extra` ones appear where the terminal is wide enough, `flexible` ones may be cut."""
+    """A column of a table.
+
+    `extra` ones appear where the terminal is wide enough, `flexible` ones may be cut to fit it, and
+    what `wraps` goes on in the next line.
+    """
 
     title: str
     align: Literal["left", "right"] = "left"
     style: str = ""
     extra: bool = False
     flexible: bool = False
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def say(text: str = "") -> None:
 
 def warn(text: str) -> None:
     """A line about something that is not as it should be but stops nothing."""
-    stderr_console().print(f"warning: {clean(text)}", style="yellow", markup=False, highlight=False)
+    stderr_console().print(f"warning: {clean(text)}", style="yellow", markup=False, soft_wrap=True)
 
 
 def stdout_console() -> Console:
@@ -161,8 +166,8 @@ def print_table(
             Text(column.title),
             justify=column.align,
             style=column.style,
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=not column.wraps,
+            overflow="fold" if column.wraps else "ellipsis",
             width=widths[i],
         )
     for row in texts:
@@ -190,7 +195,7 @@ def _fit(
         if column.extra and taken() + _SPACE_BETWEEN_COLUMNS + widths[i] <= room:
             shown.append(i)
     shown.sort()
-    flexible = [i for i in shown if columns[i].flexible]
+    flexible = [i for i in shown if columns[i].flexible or columns[i].wraps]
     while may_cut and flexible and taken() > room:
         widest = max(flexible, key=lambda i: widths[i])
         if widths[widest] <= _NARROWEST_FLEXIBLE:

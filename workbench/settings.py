@@ -51,7 +51,7 @@ class ProjectSettings(Settings):
     project: ProjectSection
     tracking: TrackingSettings = TrackingSettings()
     store: StoreSettings = StoreSettings()
-    pipelines: dict[PipelineName, PipelineSettings] = {}
+    pipelines: dict[PipelineName, PipelineSettings] = Field(default_factory=dict)
     serve: ServeSettings = ServeSettings()
 
 
@@ -75,7 +75,7 @@ class Project:
     def pipeline(self, name: str | None = None) -> tuple[str, PipelineSettings]:
         """The named pipeline, or the only one.
 
-        Raises NotFoundError where there is none (of that name), UsageError where several are and none is named.
+        Raises NotFoundError where there is none of that name, UsageError where none is named of several.
         """
         pipelines = self.settings.pipelines
         if name is None:
@@ -244,7 +244,7 @@ def effective(project: Project) -> dict[str, dict[str, Any]]:
 def documentation(
     model: type[BaseModel] = ProjectSettings, prefix: str = ""
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield (dotted key, default, description) of every setting; NAME and COLUMN stand for the user's names."""
+    """Yield (dotted key, default, description) of every setting; NAME and COLUMN stand for your own names."""
     for name, field in model.model_fields.items():
         inner, wildcard = _model_of(field.annotation)
         if inner is not None and not _is_union_with_scalars(field.annotation):
@@ -344,16 +344,12 @@ def _explain(error: ValidationError, path: Path, sources: Mapping[str, str]) -> 
         hint = nearest(str(location[-1]), known) or f"Known here: {', '.join(known)}."
         return f"unknown key {shown!r} in {where}", hint
     if first["type"] == "missing":
-        return (
-            f"{shown} is missing in {where}",
-            f"Add {location[-1]} to [{'.'.join(map(str, location[:-1]))}].",
-        )
+        section = ".".join(map(str, location[:-1]))
+        return f"{shown} is missing in {where}", f"Add {location[-1]} to [{section}]."
     if first["type"] == "string_pattern_mismatch" and "[key]" in first["loc"]:
         return f"pipeline name {location[-1]!r} in {where}", "Use lower-case letters, digits, _ and - only."
     message = first["msg"].removeprefix("Value error, ")
     value = first.get("input")
     got = "" if isinstance(value, (dict, list)) else f" (it is {value!r})"
-    return (
-        f"{shown or 'the settings'} in {where}: {message}{got}",
-        "Correct the value; see workbench config show.",
-    )
+    what = f"{shown or 'the settings'} in {where}: {message}{got}"
+    return what, "Correct the value; workbench config show --help-text says what each setting takes."

@@ -16,9 +16,7 @@ def config() -> None:
 
 @config.command()
 @click.argument("key", required=False)
-@click.option(
-    "--help-text", is_flag=True, help="What each setting means, with its default; needs no project."
-)
+@click.option("--help-text", is_flag=True, help="What each setting means, and its default.")
 @click.option("--changed", is_flag=True, help="Only what is not at its default.")
 @json_option
 @pass_invocation
@@ -89,7 +87,7 @@ def _print_help_text(key: str | None, as_json: bool) -> None:
         print_json(entries)
         return
     print_table(
-        [Column("setting"), Column("default", flexible=True), Column("what it is", flexible=True)],
+        [Column("setting"), Column("default", flexible=True), Column("what it is", wraps=True)],
         [[name, entry["default"], entry["help"]] for name, entry in entries.items()],
     )
 

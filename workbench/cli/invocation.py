@@ -33,9 +33,7 @@ class Invocation:
         from workbench.settings import load_project
 
         if not self.start.is_dir():
-            raise NotFoundError(
-                f"no folder {self.start}", "Check what --project (or WORKBENCH_PROJECT) names."
-            )
+            raise NotFoundError(f"no folder {self.start}", "Check --project or WORKBENCH_PROJECT.")
         return load_project(self.start, overrides)
 
     @property
