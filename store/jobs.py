@@ -115,7 +115,7 @@ def get_job(layout: Layout, job: str) -> Job:
         raise NotFoundError(f"no job {job!r}: nothing was trained here yet", "Train with: workbench train.")
     with connect(layout) as connection:
         rows = connection.execute(
-            "SELECT * FROM jobs WHERE id = ?1 OR substr(id, 1, length(?1)) = ?1 ORDER BY id = ?1 DESC LIMIT 3",
+            "SELECT * FROM jobs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id = ?1 DESC LIMIT 2",
             (job,),
         ).fetchall()
     if rows and (rows[0]["id"] == job or len(rows) == 1):

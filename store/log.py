@@ -1,0 +1,244 @@
+"""The prediction log as a process writes it: one line a request, in the kernel before the reply."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from store.ids import new_prediction_ids
+from store.layout import Layout
+from store.records import FeatureSchema, Kind, encode_feedback, encode_predictions, encode_schema
+from store.settings import StoreSettings
+from store.spool import SpoolWriter, frame
+
+__all__ = ["FeatureSchema", "PredictionLog", "log_prediction", "new_prediction_ids"]
+
+# What a value from outside can make the writing of a line raise.
+_FAILURES = (OSError, TypeError, ValueError, OverflowError, RecursionError)
+
+
+class PredictionLog:
+    """Appends predictions and feedback to this process's part of the spool; safe for threads and forks.
+
+    Nothing here raises: what could not be logged is counted in `lost`, and `problem` says why the last
+    one failed. It is None again after the next success.
+    """
+
+    def __init__(self, layout: Layout, settings: StoreSettings, writer: str = "server") -> None:
+        self._spool = SpoolWriter(layout.spool, writer=writer, durability=settings.durability)
+        self._log_features = settings.log_features
+        self._redacted = frozenset(settings.redact)
+        self._schemas: dict[str, _PreparedSchema] = {}
+        self._received_us = 0
+        self._lock = threading.Lock()
+        self.lost = 0
+        """Predictions and labels that could not be logged since this process started."""
+        self.problem: str | None = None
+
+    def append(
+        self,
+        *,
+        model: str,
+        version: int,
+        schema: FeatureSchema,
+        prediction_ids: Sequence[str],
+        predicted_at: datetime,
+        predictions: Sequence[float | int | str | bool],
+        probability: Sequence[float] | None,
+        probabilities: Sequence[Sequence[float]] | None,
+        classes: Sequence[Any] | None,
+        numeric: Sequence[Sequence[float | None]],
+        categorical: Sequence[Sequence[str | None]],
+        latency_ms: float,
+        role: str = "champion",
+        request_id: str = "",
+    ) -> bool:
+        """Log one request; True when it is acknowledged: it survives whatever happens to this process.
+
+        `numeric` and `categorical` hold a row for each prediction, in the schema's order, or are empty where
+        the schema has no such feature; they and the predictions may be numpy arrays. `classes` is None for a
+        regression.
+        """
+        try:
+            prepared = self._schemas.get(schema.schema_id) or self._prepare(schema)
+            payloads = encode_predictions(
+                model=model,
+                version=version,
+                schema_id=schema.schema_id,
+                prediction_ids=prediction_ids,
+                predicted_at=predicted_at,
+                predictions=predictions,
+                probability=probability,
+                probabilities=probabilities,
+                classes=classes,
+                numeric=prepared.numeric(numeric) if self._log_features else None,
+                categorical=prepared.categorical(categorical) if self._log_features else None,
+                latency_ms=latency_ms,
+                role=role,
+                request_id=request_id,
+            )
+            self._spool.append([frame(payload) for payload in payloads], prepared.declaration)
+        except _FAILURES as error:
+            return self._failed(len(prediction_ids), error)
+        self.problem = None
+        return True
+
+    def append_feedback(self, items: Sequence[tuple[str, Any, datetime | None]]) -> bool:
+        """Log labels (prediction id, label, when it was observed); of several for one id the last counts."""
+        try:
+            latest = {item[0]: item for item in items}
+            lines = [frame(payload) for payload in encode_feedback([*latest.values()], self._receipt_time())]
+            self._spool.append(lines)
+        except _FAILURES as error:
+            return self._failed(len(items), error)
+        self.problem = None
+        return True
+
+    def close(self) -> None:
+        """End the segment, so that the fold can take it whole."""
+        try:
+            self._spool.close()
+        except OSError as error:
+            self.problem = _describe(error)
+
+    def _prepare(self, schema: FeatureSchema) -> _PreparedSchema:
+        prepared = self._schemas[schema.schema_id] = _PreparedSchema(schema, self._redacted)
+        return prepared
+
+    def _receipt_time(self) -> int:
+        """Microseconds now, later than any before, so that the later label wins."""
+        with self._lock:
+            self._received_us = max(time.time_ns() // 1_000, self._received_us + 1)
+            return self._received_us
+
+    def _failed(self, count: int, error: Exception) -> bool:
+        with self._lock:
+            self.lost += count
+        self.problem = _describe(error)
+        return False
+
+
+class _PreparedSchema:
+    """A schema with the places of its redacted columns, and its declaration as a line."""
+
+    def __init__(self, schema: FeatureSchema, redacted: frozenset[str]) -> None:
+        self.declaration = ((schema.schema_id, frame(encode_schema(schema))),)
+        self._n_numeric = len(schema.numeric_names)
+        self._n_categorical = len(schema.categorical_names)
+        self._numeric = [i for i, name in enumerate(schema.numeric_names) if name in redacted]
+        self._categorical = [i for i, name in enumerate(schema.categorical_names) if name in redacted]
+
+    def numeric(self, rows: Any) -> Any:
+        return _checked(rows, self._n_numeric, self._numeric, "numeric")
+
+    def categorical(self, rows: Any) -> Any:
+        return _checked(rows, self._n_categorical, self._categorical, "categorical")
+
+
+def _checked(rows: Any, width: int, redacted: list[int], what: str) -> Any:
+    """The rows, without their redacted values; None where there is no such feature."""
+    if width == 0:
+        return None
+    if len(rows) and len(rows[0]) != width:
+        raise ValueError(f"{len(rows[0])} {what} values for {width} {what} features")
+    if not redacted:
+        return rows
+    kept = [list(row) for row in rows]
+    for row in kept:
+        for place in redacted:
+            row[place] = None
+    return kept
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+_logs: dict[Path, PredictionLog] = {}
+_kinds: dict[tuple[str, int], dict[str, Kind]] = {}
+_logs_lock = threading.Lock()
+
+
+def log_prediction(
+    project: str | Path,
+    *,
+    model: str,
+    features: Mapping[str, Any],
+    prediction: float | int | str | bool,
+    version: int = 0,
+    probability: float | None = None,
+    probabilities: Mapping[Any, float] | None = None,
+    classes: Sequence[Any] | None = None,
+    latency_ms: float = 0.0,
+    predicted_at: datetime | None = None,
+    prediction_id: str | None = None,
+    request_id: str = "",
+    settings: StoreSettings | None = None,
+) -> str | None:
+    """Log a prediction made by your own application; returns its id for later feedback, None if it was lost.
+
+    `project` is the folder that holds `workbench.toml`. Numbers, booleans and datetimes among `features` are
+    numeric, the rest is text; a feature keeps the kind of its first value. `probabilities` by class implies
+    `classes`; a `prediction` that is text or boolean, or any with `classes`, is a class, else a value.
+    Never raises for what is in `features`, and never waits for the DuckDB file. Pass `settings` where
+    `[store]` of workbench.toml has redactions or another path; the first call for a folder decides.
+
+        from store import log_prediction
+        prediction_id = log_prediction("my-project", model="churn", version=3,
+                                       features={"age": 35, "plan": "pro"}, prediction=1, probability=0.83)
+    """
+    root = Path(project).resolve()
+    with _logs_lock:
+        log = _logs.get(root)
+        if log is None:
+            settings = settings or StoreSettings()
+            log = _logs[root] = PredictionLog(Layout.of(root, settings.path), settings, writer="application")
+        kinds = _kinds.setdefault((model, version), {})
+        for name, value in features.items():
+            if value is not None and name not in kinds:
+                kinds[name] = "categorical" if _as_number(value) is None else "numeric"
+        schema = FeatureSchema(tuple(features), tuple(kinds.get(name, "numeric") for name in features))
+    if probabilities is not None:
+        classes = tuple(probabilities)
+    elif classes is None and isinstance(prediction, (str, bool)):
+        classes = (False, True) if isinstance(prediction, bool) else (prediction,)
+    elif classes is None and probability is not None:
+        classes = (0, 1)
+    identifier = prediction_id or new_prediction_ids(1)[0]
+    logged = log.append(
+        model=model,
+        version=version,
+        schema=schema,
+        prediction_ids=[identifier],
+        predicted_at=predicted_at or datetime.now(UTC),
+        predictions=[prediction],
+        probability=None if probability is None else [probability],
+        probabilities=None if probabilities is None else [[float(p) for p in probabilities.values()]],
+        classes=classes,
+        numeric=[[_as_number(features[name]) for name in schema.numeric_names]],
+        categorical=[[_as_text(features[name]) for name in schema.categorical_names]],
+        latency_ms=latency_ms,
+        request_id=request_id,
+    )
+    return identifier if logged else None
+
+
+def _as_number(value: Any) -> float | None:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if value is None or isinstance(value, (str, bytes)):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(value)

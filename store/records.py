@@ -1,0 +1,226 @@
+"""What the spool's lines say: predictions, the features they name, and feedback, as JSON.
+
+A prediction line is one request, a batch of more than MAX_ROWS rows several lines. JSON has no NaN or
+infinity, and a feature that was not given differs from one that is not a number: in a line marked
+`"n": 1` the three are the strings "nan", "inf" and "-inf" among the numbers, null is "not given".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+import orjson
+
+Kind = Literal["numeric", "categorical"]
+
+MAX_ROWS = 1_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class FeatureSchema:
+    """Names and kinds of a model's features, in its order.
+
+    Of a row, `numeric` holds the values of the numeric features (numbers, booleans as 0 and 1, datetimes as
+    epoch seconds) and `categorical` those of the categorical ones (text), each in this order.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.kinds):
+            raise ValueError(f"{len(self.names)} feature names but {len(self.kinds)} kinds")
+
+    @cached_property
+    def schema_id(self) -> str:
+        """The same for the same names and kinds everywhere and always."""
+        text = orjson.dumps([list(self.names), list(self.kinds)])
+        return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+    @cached_property
+    def numeric_names(self) -> tuple[str, ...]:
+        return tuple(n for n, k in zip(self.names, self.kinds, strict=True) if k == "numeric")
+
+    @cached_property
+    def categorical_names(self) -> tuple[str, ...]:
+        return tuple(n for n, k in zip(self.names, self.kinds, strict=True) if k == "categorical")
+
+
+def encode_schema(schema: FeatureSchema) -> bytes:
+    """The declaration of a schema, written once in each segment that uses it."""
+    return orjson.dumps({"k": "s", "s": schema.schema_id, "names": schema.names, "kinds": schema.kinds})
+
+
+def encode_predictions(
+    *,
+    model: str,
+    version: int,
+    schema_id: str,
+    prediction_ids: Sequence[str],
+    predicted_at: datetime,
+    predictions: Sequence[Any],
+    probability: Sequence[float] | None,
+    probabilities: Sequence[Sequence[float]] | None,
+    classes: Sequence[Any] | None,
+    numeric: Sequence[Sequence[float | None]] | None,
+    categorical: Sequence[Sequence[str | None]] | None,
+    latency_ms: float,
+    role: str,
+    request_id: str,
+) -> Iterator[bytes]:
+    """Yield the payloads of one request; arrays may be numpy's. Raises TypeError or ValueError."""
+    n_rows = len(prediction_ids)
+    for name, values in (
+        ("predictions", predictions),
+        ("probability", probability),
+        ("probabilities", probabilities),
+        ("numeric", numeric),
+        ("categorical", categorical),
+    ):
+        if values is not None and len(values) != n_rows:
+            raise ValueError(f"{n_rows} prediction ids but {len(values)} rows of {name}")
+    for start in range(0, n_rows, MAX_ROWS):
+        rows = slice(start, start + MAX_ROWS) if n_rows > MAX_ROWS else slice(None)
+        record: dict[str, Any] = {
+            "k": "p",
+            "m": model,
+            "v": version,
+            "s": schema_id,
+            "t": microseconds(predicted_at),
+            "l": latency_ms,
+            "r": role,
+            "i": prediction_ids[rows],
+        }
+        if request_id:
+            record["q"] = request_id
+        if classes is not None:
+            record["o"] = classes
+        if probability is not None:
+            record["p"] = probability[rows]
+        if probabilities is not None:
+            record["ps"] = probabilities[rows]
+        if categorical is not None:
+            record["c"] = categorical[rows]
+        _put_numbers(record, "y", predictions[rows])
+        if numeric is not None:
+            _put_numbers(record, "x", numeric[rows])
+        yield _dump(record)
+
+
+def encode_feedback(items: Sequence[tuple[str, Any, datetime | None]], received_us: int) -> Iterator[bytes]:
+    """Yield the payloads of labels: (prediction id, label, when it was observed)."""
+    for start in range(0, len(items), MAX_ROWS):
+        rows = [
+            [prediction_id, class_text(label), number(label), None if at is None else microseconds(at)]
+            for prediction_id, label, at in items[start : start + MAX_ROWS]
+        ]
+        yield _dump({"k": "f", "t": received_us, "rows": rows})
+
+
+def decode(payload: bytes) -> dict[str, Any] | None:
+    """The record in a payload; None where it is none of ours."""
+    try:
+        record = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) and record.get("k") in ("p", "s", "f") else None
+
+
+def numbers(row: Sequence[Any]) -> list[float | None]:
+    """A row of a marked line, or of any that holds more than floats and nulls, as floats and None."""
+    return [None if value is None else _float(value) for value in row]
+
+
+def class_text(label: Any) -> str:
+    """A class or label as text: the same for 1, 1.0, True's number aside, and numpy's forms of them."""
+    label = getattr(label, "item", lambda: label)()
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    if isinstance(label, float) and label.is_integer() and abs(label) < 2**63:
+        return str(int(label))
+    return str(label)
+
+
+def number(label: Any) -> float | None:
+    """A label as a number; None for text that is none."""
+    label = getattr(label, "item", lambda: label)()
+    try:
+        value = float(label)
+    except (TypeError, ValueError, OverflowError):
+        return {"true": 1.0, "false": 0.0}.get(label.lower()) if isinstance(label, str) else None
+    return value if math.isfinite(value) else None
+
+
+def prediction_columns(record: Mapping[str, Any]) -> tuple[list[float | None], list[str | None]]:
+    """`prediction` (value, numeric class or the class's position) and `label` of a line's rows."""
+    values, classes = record["y"], record.get("o")
+    if classes is None:
+        return numbers(values), [None] * len(values)
+    texts = [class_text(value) for value in classes]
+    if all(isinstance(value, (int, float)) for value in classes):
+        found = {text: float(value) for text, value in zip(texts, classes, strict=True)}
+    else:
+        found = {text: float(position) for position, text in enumerate(texts)}
+    labels = [class_text(value) for value in values]
+    return [found.get(label) for label in labels], list(labels)
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970; a time without a zone is UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _put_numbers(record: dict[str, Any], key: str, values: Any) -> None:
+    """Store numbers as they are, unless JSON would turn one that isn't finite into null."""
+    text = _dump(values)
+    if b"null" not in text:
+        record[key] = orjson.Fragment(text)
+        return
+    rows = values.tolist() if hasattr(values, "tolist") else values
+    record[key] = [[*map(_marked, row)] if _is_row(row) else _marked(row) for row in rows]
+    record["n"] = 1
+
+
+def _is_row(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes))
+
+
+def _marked(value: Any) -> Any:
+    value = getattr(value, "item", lambda: value)()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _dump(value: Any) -> bytes:
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _plain(value: Any) -> Any:
+    """What orjson doesn't take: arrays that aren't contiguous, numpy text, huge integers, decimals."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (tuple, set, frozenset)):
+        return list(value)
+    if hasattr(value, "__float__"):
+        return float(value)
+    return str(value)
+
+
+def _float(value: Any) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError):
+        return None
