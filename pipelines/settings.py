@@ -86,12 +86,12 @@ class GateSettings(Settings):
     """How much better than the champion, in the metric's own unit."""
 
     rule: Literal["threshold", "paired"] = "threshold"
-    """`threshold`: better by min_delta; `paired`: better with `confidence` by a paired test on the same rows."""
+    """`threshold`: better by min_delta; `paired`: surely better (`confidence`) by a paired test."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """How sure the paired rule must be."""
 
-    max_regression: dict[str, float] = {}
+    max_regression: dict[str, float] = Field({})
     """How much worse other metrics may get, by metric."""
 
     segments: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ class PipelineSettings(Settings):
     estimator: str | None = None
     """Short name (random_forest) or dotted path of a scikit-learn estimator."""
 
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field({})
     """Parameters of the estimator, or of `build`."""
 
     class_weight: Literal["balanced"] | dict[str, float] | None = None
@@ -156,7 +156,7 @@ class PipelineSettings(Settings):
     """Probability from which the positive class is predicted: a number, `f1`, or costs."""
 
     split: SplitSettings = SplitSettings()
-    columns: dict[str, ColumnRule] = {}
+    columns: dict[str, ColumnRule] = Field({})
     evaluate: EvaluateSettings = EvaluateSettings()
     gate: GateSettings = GateSettings()
 

@@ -1,0 +1,198 @@
+"""Starts a training as a child process of its own, follows it, and ends it with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import store.errors
+from pipelines.request import PromotePolicy, TrainEvent, TrainRequest, TrainResult
+from store.errors import StorageError, TrainingError, UserCodeError, WorkbenchError
+from store.files import write_atomically
+from store.jobs import add_job, new_job_id, update_job
+from store.locks import locked
+from store.tracking import resolve_uri, tracking_environment
+
+__all__ = ["PromotePolicy", "TrainEvent", "TrainRequest", "TrainResult", "train"]
+
+REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "log"
+
+_GRACE_S = 10.0
+"""How long a cancelled child may take to mark its run before it is killed."""
+
+
+def train(request: TrainRequest, *, on_event: Callable[[TrainEvent], None] | None = None) -> TrainResult:
+    """Train in a child process and wait for it.
+
+    Progress goes to `on_event`. KeyboardInterrupt ends the child, marks its run KILLED and its job cancelled.
+    Raises BusyError while the same pipeline is being trained, and whatever error ended the child.
+    """
+    layout = request.layout.ensure()
+    lock = layout.run / f"train-{request.pipeline}.lock"
+    with locked(lock, what=f"training of {request.pipeline}", timeout_s=0):
+        job_id = new_job_id()
+        folder = layout.jobs / job_id
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(
+                f"cannot make {folder}: {error.strerror}", "Free the disk or its folder."
+            ) from error
+        write_atomically(folder / REQUEST_FILE, json.dumps(request.as_json()))
+        add_job(
+            layout,
+            request.pipeline,
+            trigger=request.trigger,
+            reason=request.reason,
+            state="running",
+            who=request.who,
+            pid=os.getpid(),
+            job_id=job_id,
+        )
+        return _run(request, job_id, folder, on_event)
+
+
+def _run(
+    request: TrainRequest, job_id: str, folder: Path, on_event: Callable[[TrainEvent], None] | None
+) -> TrainResult:
+    layout = request.layout
+    run_id: str | None = None
+    child: subprocess.Popen[str] | None = None
+    try:
+        with (folder / LOG_FILE).open("wb") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "pipelines.job", str(folder)],
+                stdin=subprocess.PIPE,  # its end tells the child that this process is gone
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=layout.root,
+                env=_environment(request),
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        update_job(layout, job_id, pid=child.pid)
+        for event in _events(child):
+            if event.run_id is not None and event.run_id != run_id:
+                run_id = event.run_id
+                update_job(layout, job_id, run_id=run_id)
+            if on_event is not None:
+                on_event(event)
+        child.wait()
+        result = _outcome(folder, child.returncode, job_id)
+        refused = result.gate is not None and not result.gate.accepted and result.version is None
+        update_job(
+            layout,
+            job_id,
+            state="refused" if refused else "done",
+            run_id=result.run_id,
+            version=result.version,
+        )
+        return result
+    except BaseException as error:
+        if child is not None:
+            _end(child)
+        is_cancelled = not isinstance(error, Exception)
+        if run_id is not None and not (folder / RESULT_FILE).exists():
+            _finish_run(request, run_id, "KILLED" if is_cancelled else "FAILED")
+        with contextlib.suppress(WorkbenchError):
+            update_job(
+                layout,
+                job_id,
+                state="cancelled" if is_cancelled else "failed",
+                error="interrupted" if is_cancelled else str(error),
+            )
+        raise
+    finally:
+        if child is not None:
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+
+def _environment(request: TrainRequest) -> dict[str, str]:
+    """The child's environment: MLflow's variables, and no way to import the project's own folders by name."""
+    environment = {
+        **os.environ,
+        **tracking_environment(resolve_uri(request.tracking_uri, request.layout.root)),
+    }
+    environment["PYTHONSAFEPATH"] = "1"
+    return environment
+
+
+def _events(child: subprocess.Popen[str]) -> Iterator[TrainEvent]:
+    assert child.stdout is not None
+    for line in child.stdout:
+        with contextlib.suppress(ValueError, TypeError):
+            yield TrainEvent(**json.loads(line))
+
+
+def _outcome(folder: Path, returncode: int, job_id: str) -> TrainResult:
+    """The child's result, or its error raised here."""
+    try:
+        document: Mapping[str, Any] = json.loads((folder / RESULT_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        raise TrainingError(_death(folder, returncode), f"Its log: {folder / LOG_FILE}.") from None
+    if "error" in document:
+        raise _rebuild(document["error"])
+    return TrainResult.from_json({**document["result"], "job_id": job_id})
+
+
+def _rebuild(error: Mapping[str, Any]) -> WorkbenchError:
+    kind = getattr(store.errors, str(error.get("class")), TrainingError)
+    if not (isinstance(kind, type) and issubclass(kind, WorkbenchError)):
+        kind = TrainingError
+    message, hint = str(error.get("message")), error.get("hint")
+    if issubclass(kind, UserCodeError):
+        return kind(message, hint, str(error.get("report", "")))
+    return kind(message, hint)
+
+
+def _death(folder: Path, returncode: int) -> str:
+    if returncode < 0:
+        name = signal.Signals(-returncode).name
+        why = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"the training process was ended by {name}{why}"
+    try:
+        lines = (folder / LOG_FILE).read_text("utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    last = f": {lines[-1]}" if lines else ""
+    return f"the training process ended with code {returncode}{last}"
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Ask the child to end, and see that it does, with everything it started."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            child.terminate()
+        deadline = time.monotonic() + _GRACE_S
+        while child.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                child.wait(timeout=0.2)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _finish_run(request: TrainRequest, run_id: str, status: str) -> None:
+    """Give the run of a child that could not do it itself its final status."""
+    subprocess.run(
+        [sys.executable, "-m", "pipelines.job", "--finish", run_id, status],
+        env=_environment(request),
+        cwd=request.layout.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
