@@ -30,9 +30,9 @@ scipy.sparse._lil: lil_array lil_matrix
 _loss: CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss
 _loss: CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss
 _loss: CyPinballLoss
-sklearn._loss._loss: CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss
-sklearn._loss._loss: CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss
-sklearn._loss._loss: CyPinballLoss
+sklearn._loss._loss: CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss
+sklearn._loss._loss: CyHalfMultinomialLoss CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss
+sklearn._loss._loss: CyHalfTweedieLossIdentity CyHuberLoss CyPinballLoss
 sklearn._loss.link: HalfLogitLink IdentityLink Interval LogLink LogitLink MultinomialLogit
 sklearn._loss.loss: AbsoluteError ExponentialLoss HalfBinomialLoss HalfBinomialLossArrayAPI HalfGammaLoss
 sklearn._loss.loss: HalfMultinomialLoss HalfMultinomialLossArrayAPI HalfPoissonLoss HalfPoissonLossArrayAPI
@@ -69,15 +69,17 @@ sklearn.metrics._dist_metrics: RussellRaoDistance RussellRaoDistance32 RussellRa
 sklearn.metrics._dist_metrics: SEuclideanDistance SEuclideanDistance32 SEuclideanDistance64
 sklearn.metrics._dist_metrics: SokalSneathDistance SokalSneathDistance32 SokalSneathDistance64
 sklearn.metrics._ranking: average_precision_score roc_auc_score top_k_accuracy_score
-sklearn.metrics._regression: d2_absolute_error_score d2_pinball_score d2_tweedie_score explained_variance_score
-sklearn.metrics._regression: max_error mean_absolute_error mean_absolute_percentage_error mean_gamma_deviance
+sklearn.metrics._regression: d2_absolute_error_score d2_pinball_score d2_tweedie_score max_error
+sklearn.metrics._regression: explained_variance_score mean_absolute_error
+sklearn.metrics._regression: mean_absolute_percentage_error mean_gamma_deviance
 sklearn.metrics._regression: mean_pinball_loss mean_poisson_deviance mean_squared_error mean_squared_log_error
 sklearn.metrics._regression: mean_tweedie_deviance median_absolute_error r2_score root_mean_squared_error
 sklearn.metrics._regression: root_mean_squared_log_error
 sklearn.metrics._scorer: _CurveScorer _MultimetricScorer _PassthroughScorer _Scorer
 sklearn.metrics._scorer: negative_likelihood_ratio positive_likelihood_ratio
-sklearn.model_selection._split: GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut LeavePGroupsOut
-sklearn.model_selection._split: LeavePOut PredefinedSplit RepeatedKFold RepeatedStratifiedKFold ShuffleSplit
+sklearn.model_selection._split: GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut
+sklearn.model_selection._split: LeavePGroupsOut LeavePOut PredefinedSplit RepeatedKFold
+sklearn.model_selection._split: RepeatedStratifiedKFold ShuffleSplit
 sklearn.model_selection._split: StratifiedGroupKFold StratifiedKFold StratifiedShuffleSplit TimeSeriesSplit
 sklearn.model_selection._split: _CVIterableWrapper
 sklearn.multiclass: _ConstantPredictor

@@ -62,4 +62,3 @@ def trust(
             "INSERT OR IGNORE INTO trust (kind, value, who, at, reason) VALUES (?, ?, ?, ?, ?)",
             (kind, value, event.who, event.at.isoformat(), reason),
         )
-        connection.commit()
