@@ -38,6 +38,7 @@ def _series(kind: str, values: Sequence[Any]) -> pd.Series[Any]:
         return pd.Series([bool(value) for value in values], dtype="bool")
     if kind == "datetime":
         series: pd.Series[Any] = pd.Series(pd.to_datetime(pd.Series(list(values), dtype="object"), utc=True))
-        return series.dt.tz_localize(None)
+        naive: pd.Series[Any] = series.dt.tz_localize(None)
+        return naive
     texts = pd.Series([float("nan") if v is None else v for v in values], dtype="object")
     return texts.infer_objects() if kind in ("string", "any") else texts

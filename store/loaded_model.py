@@ -13,7 +13,6 @@ from store.model_files import ColumnSpec, ModelFile
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 Task = Literal["binary", "multiclass", "regression"]
 ClassLabel = int | float | str | bool
@@ -77,8 +76,8 @@ class LoadedModel:
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
-    def predict(self, X: np.ndarray | pd.DataFrame) -> Predictions:
-        """Predict rows, shape (n_rows, n_features), in the order of `columns`, or a frame that has them.
+    def predict(self, X: Any) -> Predictions:
+        """Predict an array of shape (n_rows, n_features) in the order of `columns`, or a frame that has them.
 
         Exceptions of the estimator pass through.
         """
@@ -101,7 +100,7 @@ class LoadedModel:
     def _of_positive(self, probabilities: np.ndarray) -> np.ndarray | None:
         return probabilities[:, 1] if probabilities.shape[1] == 2 else None
 
-    def _in_shape(self, X: np.ndarray | pd.DataFrame) -> Any:
+    def _in_shape(self, X: Any) -> Any:
         is_frame = hasattr(X, "columns")
         if self.needs_frame:
             if is_frame:
@@ -125,7 +124,7 @@ def prepare(file: ModelFile, estimator: Any) -> LoadedModel:
         raise ModelLoadError(
             f"{file.path}: {type(estimator).__name__} has no predict", "Log the whole model."
         )
-    # Estimators without fitted attributes of their own (a stateless pipeline) can't be told from unfitted ones.
+    # An estimator that learns nothing can't be told from one that isn't fitted.
     with contextlib.suppress(TypeError, AttributeError):
         try:
             check_is_fitted(last_step(estimator))

@@ -27,7 +27,7 @@ _DIGEST = "__workbench_sha256__"
 
 
 def load_estimator(file: ModelFile, *, trusted_types: Collection[str], layout: Layout | None) -> Any:
-    """The fitted estimator in a model folder; raises ModelLoadError for what isn't trusted or doesn't load."""
+    """The fitted estimator in a model folder; ModelLoadError for what isn't trusted or doesn't load."""
     if file.flavor != "sklearn":
         raise ModelLoadError(
             f"{file.path} holds a {file.flavor} model; only scikit-learn models can be loaded here",
