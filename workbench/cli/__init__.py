@@ -43,15 +43,15 @@ def execute(args: Sequence[str] | None = None) -> int:
         _report(_usage_line(error))
         return 2 if isinstance(error, click.UsageError) else error.exit_code
     except WorkbenchError as error:
-        _raise_when_debugging()
+        _trace_when_debugging(getattr(error, "report", ""))
         _report(str(error))
         return error.exit_code
     except OSError as error:
-        _raise_when_debugging()
+        _trace_when_debugging()
         _report(_system_line(error))
         return 1
     except Exception as error:
-        _raise_when_debugging()
+        _trace_when_debugging()
         reason = " ".join(str(error).split()) or "no message"
         _report(f"unexpected {type(error).__name__}: {reason}. Run again with --debug for the traceback.")
         return 1
@@ -82,11 +82,13 @@ def _report(line: str) -> None:
         print("workbench:", line.encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
 
 
-def _raise_when_debugging() -> None:
+def _trace_when_debugging(report: str = "") -> None:
     if is_debugging():
         import traceback
 
         traceback.print_exc()
+        if report:
+            print(report, file=sys.stderr)
 
 
 def _usage_line(error: object) -> str:

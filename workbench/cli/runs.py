@@ -108,7 +108,7 @@ def show(invocation: Invocation, run: str, as_json: bool) -> None:
 def compare(invocation: Invocation, run: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Compare runs side by side; the first is the baseline."""
     from store.errors import UsageError
-    from workbench.cli.run_details import print_comparison
+    from workbench.cli.run_comparison import print_comparison
 
     found = [invocation.runs.get(name) for name in run]
     if len({each.run_id for each in found}) < 2:

@@ -75,9 +75,8 @@ def delete(invocation: Invocation, runs: tuple[str, ...], yes: bool, reason: str
     models = invocation.registry.models()
     for run in found.values():
         made = [f"{m.name} version {v.version}" for m in models for v in m.versions if v.run_id == run.run_id]
-        say(
-            f"{run.run_id[:8]}  {run.name} ({run.experiment}){', source of ' + ', '.join(made) if made else ''}"
-        )
+        source_of = f", source of {', '.join(made)}" if made else ""
+        say(f"{run.run_id[:8]}  {run.name} ({run.experiment}){source_of}")
     what = "this run" if len(found) == 1 else f"these {len(found)} runs"
     confirm(f"Delete {what}?", yes=yes)
     for run in found.values():

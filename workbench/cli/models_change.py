@@ -1,0 +1,231 @@
+"""Commands of `workbench models` that change what is in production."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from workbench.cli.events import change
+from workbench.cli.invocation import Invocation, json_option, pass_invocation, reason_option, yes_option
+from workbench.cli.models_trust import trust
+from workbench.confirm import confirm
+
+if TYPE_CHECKING:
+    from store.registry import ModelVersion, RegisteredModel, Role, Transition
+    from store.runs import Run
+    from workbench.cli.best_run import BestRun
+
+
+@click.command()
+@click.argument("run")
+@click.option("--name", metavar="NAME", help="The registered model; the pipeline's of the run's experiment.")
+@click.option("--source", metavar="URI", help="runs:/ID/path or models:/m-…; the run's newest model.")
+@click.option("--description", default="", metavar="TEXT", help="What this version is.")
+@reason_option
+@json_option
+@pass_invocation
+def register(
+    invocation: Invocation,
+    run: str,
+    name: str | None,
+    source: str | None,
+    description: str,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new version from a RUN's model; nothing in production changes."""
+    from workbench.cli.models import version_row
+    from workbench.output import print_json, say
+
+    found = invocation.runs.get(run)
+    version = invocation.registry.register(
+        name or _model_of(invocation, found),
+        run_id=found.run_id,
+        source=source,
+        description=description,
+        reason=reason,
+    )
+    if as_json:
+        print_json({"name": version.name, **version_row(version)})
+        return
+    print(f"{version.name} version {version.version} is run {found.name}.")
+    say(f"To put it in production: workbench models promote {version.name} {version.version}")
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@click.option("--best", metavar="METRIC", help="The best run by this metric; registered if it is not yet.")
+@click.option("--experiment", "-e", metavar="NAME", help="Where to look for the best; the model's own.")
+@click.option(
+    "--to",
+    "role",
+    type=click.Choice(["champion", "challenger", "staging"]),
+    default="champion",
+    show_default=True,
+    help="What it becomes.",
+)
+@yes_option
+@reason_option
+@json_option
+@pass_invocation
+def promote(
+    invocation: Invocation,
+    name: str,
+    version: str | None,
+    best: str | None,
+    experiment: str | None,
+    role: Role,
+    yes: bool,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Promote a version; the challenger (else the latest) unless VERSION or --best says which."""
+    from store.errors import UsageError
+    from workbench.cli.best_run import find_best, register_best
+
+    if best and version:
+        raise UsageError("both a VERSION and --best are given", "Choose one of them.")
+    if experiment and not best:
+        raise UsageError("--experiment needs --best METRIC")
+    registry = invocation.registry
+    registry.settle()
+    choice = find_best(invocation, name, best, experiment) if best else None
+    target: ModelVersion | None
+    if choice is not None:
+        model, target = choice.model, choice.version
+    else:
+        model = registry.model(name)
+        target = registry.version(name, version or ("challenger" if model.challenger else "latest"))
+    if target is not None and _holder(model, role) == target.version:
+        _say_unchanged(model, target, role, as_json)
+        return
+    _preview(model, target, role, choice)
+    if role == "champion":
+        confirm(f"Promote {name} version {target.version if target else 'new'} to champion?", yes=yes)
+    if choice is not None and target is None:
+        target = register_best(invocation, choice, reason)
+    assert target is not None
+    details = choice.details if choice is not None else None
+    transition = registry.promote(name, target.version, to=role, reason=reason, details=details)
+    _report(transition, as_json)
+
+
+@click.command()
+@click.argument("name")
+@yes_option
+@reason_option
+@json_option
+@pass_invocation
+def rollback(invocation: Invocation, name: str, yes: bool, reason: str | None, as_json: bool) -> None:
+    """Make the champion before the present one champion again; any number of times."""
+    from store.journal import read_events
+    from store.standing import past_of
+
+    registry = invocation.registry
+    registry.settle()
+    model = registry.model(name)
+    past = past_of(read_events(invocation.layout, model=name))
+    former = past.earlier_champion(model.champion, [version.version for version in model.versions])
+    if former is not None:  # where there is none, the registry says so
+        _preview(model, registry.version(name, former), "champion")
+        confirm(f"Roll {name} back to version {former}?", yes=yes)
+    _report(registry.rollback(name, reason=reason), as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version")
+@yes_option
+@reason_option
+@json_option
+@pass_invocation
+def archive(
+    invocation: Invocation, name: str, version: str, yes: bool, reason: str | None, as_json: bool
+) -> None:
+    """Take a version out of use; asks when it is the champion."""
+    registry = invocation.registry
+    registry.settle()
+    model = registry.model(name)
+    target = registry.version(name, version)
+    if target.version == model.champion:
+        confirm(
+            f"Archive {name} version {target.version}, the champion? Nothing will be in production.", yes=yes
+        )
+    _report(registry.archive(name, target.version, reason=reason), as_json)
+
+
+COMMANDS = (register, promote, rollback, archive, trust)
+
+
+def _model_of(invocation: Invocation, run: Run) -> str:
+    """The model that the run's pipeline trains; raises UsageError when no pipeline has its experiment."""
+    from store.errors import UsageError
+
+    project = invocation.project
+    for name, pipeline in project.settings.pipelines.items():
+        if run.experiment == (pipeline.experiment or name):
+            return project.model_name(name)
+    raise UsageError(f"no pipeline trains in experiment {run.experiment!r}", "Name the model: --name NAME.")
+
+
+def _holder(model: RegisteredModel, role: Role) -> int | None:
+    return model.champion if role == "champion" else model.challenger
+
+
+def _preview(
+    model: RegisteredModel, target: ModelVersion | None, role: Role, choice: BestRun | None = None
+) -> None:
+    """Say what is in that place and what will be, with the metrics of both."""
+    from workbench.output import number, say
+
+    holder = _holder(model, role)
+    before = next((v for v in model.versions if v.version == holder), None)
+    role = "challenger" if role == "staging" else role
+    say(f"{model.name}: {role} {change(holder, target.version if target else 'new version')}")
+    say(f"  before  {describe(before)}")
+    if target is not None:
+        say(f"  after   {describe(target)}")
+    elif choice is not None:
+        value = f"{choice.metric} {number(choice.run.metrics[choice.metric])}"
+        say(f"  after   a new version from run {choice.run.name} ({choice.run.run_id[:8]})  {value}")
+    if before is not None and role == "champion":
+        say(f"  version {before.version} becomes Archived; workbench models rollback {model.name} undoes it.")
+
+
+def describe(version: ModelVersion | None) -> str:
+    """A version with its run and main metrics, or that there is none."""
+    from workbench.cli.models import metrics_text
+
+    if version is None:
+        return "none"
+    run = f"run {version.run_id[:8]}" if version.run_id else "no run"
+    return f"version {version.version}  {run}  {metrics_text(version)}"
+
+
+def _say_unchanged(model: RegisteredModel, target: ModelVersion, role: Role, as_json: bool) -> None:
+    from workbench.output import print_json, say
+
+    if as_json:
+        print_json({"model": model.name, "what": "unchanged", "from": target.version, "to": target.version})
+        return
+    say(f"{model.name} version {target.version} is {'challenger' if role == 'staging' else role} already.")
+
+
+def _report(transition: Transition, as_json: bool) -> None:
+    from workbench.output import print_json
+
+    if as_json:
+        print_json(
+            {
+                "model": transition.model,
+                "what": transition.what,
+                "from": transition.from_version,
+                "to": transition.to_version,
+                "event": transition.event.as_json(),
+            }
+        )
+        return
+    moved = change(transition.from_version, transition.to_version)
+    print(f"{transition.model}: {transition.what.replace('_', ' ')}, {moved}")

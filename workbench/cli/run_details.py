@@ -1,0 +1,130 @@
+"""What `workbench runs show` and `runs compare` print, and the gate's verdict wherever it is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.cli.invocation import Invocation
+from workbench.output import (
+    MISSING,
+    Cell,
+    Column,
+    local_time,
+    number,
+    print_json,
+    print_pairs,
+    print_table,
+    print_title,
+    stdout_console,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from pipelines.verdict import Verdict
+    from store.runs import Run
+
+GATE_FILE = "gate.json"
+MLFLOW_PREFIX = "mlflow."
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """A run with what is stored beside it. `versions` are the registered versions made from it."""
+
+    run: Run
+    artifacts: Sequence[str]
+    gate: Verdict | None
+    versions: Sequence[tuple[str, int]]
+
+
+def run_details(invocation: Invocation, run: Run) -> RunDetails:
+    """Gather a run's artifacts, verdict and versions."""
+    store = invocation.runs
+    artifacts = store.artifacts(run.run_id)
+    gate = None
+    if GATE_FILE in artifacts:
+        from pipelines.verdict import Verdict
+
+        path = store.artifact_path(run.run_id, GATE_FILE)
+        try:
+            gate = Verdict.from_json(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            warn(f"{path} can't be read as a verdict: {error}")
+    versions = [
+        (model.name, version.version)
+        for model in invocation.registry.models()
+        for version in model.versions
+        if version.run_id == run.run_id
+    ]
+    return RunDetails(run, artifacts, gate, versions)
+
+
+def print_run(details: RunDetails, *, as_json: bool) -> None:
+    """Everything about one run."""
+    from workbench.cli.runs import as_row, status_cell
+
+    run = details.run
+    if as_json:
+        versions = [{"model": model, "version": version} for model, version in details.versions]
+        gate = None if details.gate is None else details.gate.as_json()
+        print_json({**as_row(run), "artifacts": details.artifacts, "gate": gate, "versions": versions})
+        return
+    print_title(run.name, run.run_id)
+    if run.problem:
+        warn(run.problem)
+    pairs: list[tuple[str, str | Cell]] = [
+        ("experiment", run.experiment),
+        ("status", status_cell(run)),
+        ("started", local_time(run.started_at)),
+        ("ended", local_time(run.ended_at)),
+    ]
+    if run.lifecycle_stage != "active":
+        pairs.append(("deleted", f"workbench runs restore {run.run_id[:8]} brings it back"))
+    if details.versions:
+        pairs.append(("versions", ", ".join(f"{model} {version}" for model, version in details.versions)))
+    if run.tags.get("mlflow.note.content"):
+        pairs.append(("note", run.tags["mlflow.note.content"]))
+    print_pairs(pairs)
+    _print_section("params", run.params)
+    _print_section("metrics", {name: number(value) for name, value in run.metrics.items()})
+    _print_section("tags", {k: v for k, v in run.tags.items() if not k.startswith(MLFLOW_PREFIX)})
+    if details.artifacts:
+        print()
+        print_title("artifacts")
+        for path in details.artifacts:
+            print(path)
+    if details.gate is not None:
+        print()
+        print_verdict(details.gate)
+
+
+def print_verdict(gate: Verdict) -> None:
+    """The gate's verdict with every rule, whether it passed and whether it decided."""
+    against = f"against version {gate.champion_version}" if gate.champion_version else "no champion yet"
+    rows = f", {gate.rows:,} held-out rows" if gate.rows else ""
+    print_title(f"gate: {'accepted' if gate.accepted else 'refused'}", f"{against}{rows}")
+    columns = [
+        Column("rule"),
+        Column("value", "right"),
+        Column("needed"),
+        Column("passed"),
+        Column("note", style="dim", flexible=True),
+    ]
+    table: list[list[str | Cell]] = []
+    for rule in gate.rules:
+        passed = Cell("yes", "green") if rule.passed else Cell("no", "red" if rule.decides else "yellow")
+        note = rule.note if rule.decides else f"for information{'; ' + rule.note if rule.note else ''}"
+        table.append([rule.rule, number(rule.value), rule.needed, passed, note])
+    print_table(columns, table)
+    for reason in gate.reasons:
+        stdout_console().print(reason, style="" if gate.accepted else "red", markup=False, soft_wrap=True)
+
+
+def _print_section(title: str, values: Mapping[str, str]) -> None:
+    if values:
+        print()
+        print_title(title)
+        print_pairs([(name, value or MISSING) for name, value in sorted(values.items())])

@@ -1,0 +1,182 @@
+"""`workbench train`: one command from data to a gated model version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.cli.invocation import Invocation, json_option, reason_option
+
+if TYPE_CHECKING:
+    from pipelines.request import PromotePolicy, TrainResult
+    from workbench.settings import Project
+
+REFUSED = 3
+
+
+@click.command()
+@click.argument("pipeline", required=False)
+@click.option("--all", "everything", is_flag=True, help="Train every pipeline, one after the other.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another value of a pipeline's setting, as in params.max_depth=5; repeatable.",
+)
+@click.option("--data", metavar="GLOB", help="Other data: a file, a folder or a glob.")
+@click.option(
+    "--promote",
+    type=click.Choice(["never", "auto", "force"]),
+    help="never: register only; auto: champion when the gate accepts; force: champion whatever it says.",
+)
+@reason_option
+@click.option("--name", "run_name", metavar="NAME", help="Name of the run.")
+@json_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    pipeline: str | None,
+    everything: bool,
+    settings: tuple[str, ...],
+    data: str | None,
+    promote: PromotePolicy | None,
+    reason: str | None,
+    run_name: str | None,
+    as_json: bool,
+) -> None:
+    """Train PIPELINE; the gate decides what becomes of it. Exit 3 when the gate refuses.
+
+    The first version that passes the gate becomes champion, a later one challenger, unless the settings
+    or --promote say otherwise.
+    """
+    from store.errors import UsageError
+    from workbench.output import print_json
+
+    invocation = ctx.find_object(Invocation)
+    assert invocation is not None
+    if promote == "force" and not reason:
+        raise UsageError("--promote force needs a reason", "Say why with --reason TEXT.")
+    names = _pipelines(invocation.project, pipeline, everything)
+    project = invocation.load(_overrides(names, settings))
+    results = []
+    for name in names:
+        result = _train(project, name, promote or "default", reason, run_name, data)
+        results.append(result)
+        if not as_json:
+            _print_result(project, name, result)
+    if as_json:
+        rows = [{"pipeline": name, **result.as_json()} for name, result in zip(names, results, strict=True)]
+        print_json(rows if everything else rows[0])
+    if any(is_refused(result) for result in results):
+        ctx.exit(REFUSED)
+
+
+def _pipelines(project: Project, pipeline: str | None, everything: bool) -> list[str]:
+    from store.errors import UsageError
+
+    if everything and pipeline:
+        raise UsageError(f"both {pipeline!r} and --all are given", "Choose one of them.")
+    if everything and project.settings.pipelines:
+        return list(project.settings.pipelines)
+    if pipeline is None and len(project.settings.pipelines) > 1:
+        names = ", ".join(project.settings.pipelines)
+        raise UsageError(
+            f"{project.name} has several pipelines: {names}", "Name one, or train each with --all."
+        )
+    return [project.pipeline(pipeline)[0]]
+
+
+def _overrides(names: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
+    """`params.max_depth=5` for each pipeline as dotted key to value."""
+    from store.errors import UsageError
+    from workbench.settings import parse_value
+
+    overrides = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not key or not all(key.split(".")):
+            raise UsageError(
+                f"--set {text!r} is no setting", "Write it as KEY=VALUE, as in params.max_depth=5."
+            )
+        for name in names:
+            overrides[f"pipelines.{name}.{key}"] = parse_value(value.strip())
+    return overrides
+
+
+def _train(
+    project: Project,
+    name: str,
+    promote: PromotePolicy,
+    reason: str | None,
+    run_name: str | None,
+    data: str | None,
+) -> TrainResult:
+    from pathlib import Path
+
+    from pipelines.launch import train as launch
+    from pipelines.request import TrainRequest
+    from workbench.progress import TrainProgress
+
+    request = TrainRequest(
+        pipeline=name,
+        settings=project.settings.pipelines[name],
+        tracking_uri=project.settings.tracking.uri,
+        layout=project.layout,
+        store=project.settings.store,
+        promote=promote,
+        reason=reason,
+        run_name=run_name,
+        trusted_types=project.settings.serve.trusted_types,
+        # What is typed in a folder below the project is meant from there.
+        data=None if data is None else str(Path.cwd() / data),
+    )
+    with TrainProgress(f"Training {name}") as progress:
+        return launch(request, on_event=progress)
+
+
+def is_refused(result: TrainResult) -> bool:
+    """Whether the gate kept the champion and nothing overrode it."""
+    return result.gate is not None and not result.gate.accepted and result.version is None
+
+
+def _print_result(project: Project, name: str, result: TrainResult) -> None:
+    from workbench.output import number, print_pairs, print_title, warn
+
+    for note in result.notes:
+        warn(note)
+    print_title(f"{result.run_name}", f"run {result.run_id[:8]}, {result.seconds:.1f} s")
+    print_pairs([(metric, number(value)) for metric, value in sorted(result.metrics.items())])
+    if result.gate is not None:
+        from workbench.cli.run_details import print_verdict
+
+        print()
+        print_verdict(result.gate)
+    print()
+    _print_decision(project, name, result)
+
+
+def _print_decision(project: Project, name: str, result: TrainResult) -> None:
+    """What was decided, on stdout, and the next thing to type, on stderr."""
+    from serve.control import running_server
+    from workbench.output import say
+
+    version = f"{result.model} version {result.version}"
+    before = result.gate.champion_version if result.gate is not None else None
+    if is_refused(result):
+        kept = f"version {before} stays champion" if before else "nothing was registered"
+        print(f"The gate refused: {kept}.")
+        say(f"Look: workbench runs show {result.run_id[:8]}")
+        say(f"Overrule: workbench train {name} --promote force --reason TEXT")
+    elif result.promoted:
+        print(f"{version} is champion{f' (was {before})' if before else ''}.")
+        if running_server(project.layout) is None:
+            say("Next: workbench serve")
+        elif before:
+            say(f"The server takes it over by itself. Undo: workbench models rollback {result.model}")
+    elif result.version is not None:
+        print(f"{version} is registered{f'; version {before} stays champion' if before else ''}.")
+        say(f"Next: workbench models promote {result.model} {result.version}")
