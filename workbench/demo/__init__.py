@@ -1,0 +1,1 @@
+"""The demo: a complete living project on real data."""
