@@ -95,3 +95,34 @@ def _live_display() -> Any:
         console=stderr_console(),
         transient=True,
     )
+
+
+class ScoreProgress:
+    """Rows scored so far; shown in a terminal only, once the work lasts longer than a second."""
+
+    PATIENCE_S = 1.0
+
+    def __init__(self, title: str) -> None:
+        self._title = clean(title)
+        self._started = time.monotonic()
+        self._live: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, rows: int) -> None:
+        """`rows` are done in all."""
+        if not is_terminal(sys.stderr) or time.monotonic() - self._started < self.PATIENCE_S:
+            return
+        if self._live is None:
+            self._live = _live_display()
+            self._live.start()
+            self._task = self._live.add_task(self._title, total=None, detail="")
+        self._live.update(self._task, detail=f"{rows:,} rows")

@@ -1,0 +1,68 @@
+"""`workbench serve`: the prediction server in this terminal or container."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.cli.invocation import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from serve.control import ServerInfo
+    from workbench.settings import Project
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Address to listen on ([serve] host).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on ([serve] port); 0: a free one."
+)
+@click.option(
+    "--uri", metavar="URI", help="Serve just this: models:/NAME/STAGE, @ALIAS or /VERSION; no project needed."
+)
+@pass_invocation
+def serve(invocation: Invocation, host: str | None, port: int | None, uri: str | None) -> None:
+    """Answer predictions over HTTP until ctrl-C; promotions are taken over without a restart.
+
+    MODEL_URI, or MODEL_NAME with MODEL_STAGE, stand for --uri; PORT for --port.
+    """
+    from serve.main import ServerConfig
+    from serve.main import serve as run_server
+    from store.tracking import resolve_uri
+    from workbench.settings import served_uri
+
+    uri = uri or served_uri(os.environ)
+    project, has_file = _project(invocation, host, port, uri)
+    config = ServerConfig(
+        settings=project.settings.serve,
+        store=project.settings.store,
+        tracking_uri=resolve_uri(project.settings.tracking.uri, project.root),
+        layout=project.layout if has_file else None,
+        model_order=tuple(project.model_name(name) for name in project.settings.pipelines),
+        uri=uri,
+    )
+    run_server(config, on_ready=_announce)
+
+
+def _project(
+    invocation: Invocation, host: str | None, port: int | None, uri: str | None
+) -> tuple[Project, bool]:
+    """The project to serve and whether it has settings of its own; a URI needs none."""
+    from workbench.settings import find_root, without_file
+
+    overrides: dict[str, Any] = {}
+    if host is not None:
+        overrides["serve.host"] = host
+    if port is not None:
+        overrides["serve.port"] = port
+    if uri is not None and find_root(invocation.start) is None:
+        return without_file(invocation.start, overrides), False
+    return invocation.load(overrides), True
+
+
+def _announce(server: ServerInfo) -> None:
+    from workbench.output import say
+
+    say(f"Serving on {server.url} (its documentation: {server.url}/docs). ctrl-C ends it.")

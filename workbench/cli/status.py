@@ -1,0 +1,147 @@
+"""`workbench status`: what runs, which versions are in production."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from workbench.cli.invocation import Invocation, json_option, pass_invocation
+
+RECENT_JOBS = 5
+
+
+@click.command()
+@json_option
+@pass_invocation
+def status(invocation: Invocation, as_json: bool) -> None:
+    """Show the project, its server, models and latest trainings."""
+    from workbench.output import print_json
+
+    state = gather(invocation)
+    if as_json:
+        print_json(state)
+        return
+    _print(state)
+
+
+def gather(invocation: Invocation) -> dict[str, Any]:
+    """The state in the shape of `status --json`; parts that nothing provides are None or empty."""
+    from serve.control import running_server
+    from store.jobs import list_jobs
+
+    project = invocation.project
+    server = running_server(project.layout)
+    return {
+        "project": {
+            "name": project.name,
+            "root": project.root,
+            "tracking_uri": invocation.tracking_uri,
+            "pipelines": list(project.settings.pipelines),
+        },
+        "server": None
+        if server is None
+        else {
+            "url": server.url,
+            "host": server.host,
+            "port": server.port,
+            "pid": server.pid,
+            "started_at": server.started_at,
+        },
+        "watcher": None,
+        "models": _models(invocation),
+        "alerts": [],
+        "jobs": [job.as_json() for job in list_jobs(project.layout, limit=RECENT_JOBS)],
+    }
+
+
+def _models(invocation: Invocation) -> list[dict[str, Any]]:
+    """Each model with who is in production and how many predictions and labels are logged."""
+    counts = _prediction_counts(invocation)
+    rows = []
+    for model in invocation.registry.models():
+        champion = next((v for v in model.versions if v.version == model.champion), None)
+        predictions, labelled = counts.get(model.name, (0, 0)) if counts is not None else (None, None)
+        rows.append(
+            {
+                "name": model.name,
+                "champion": model.champion,
+                "challenger": model.challenger,
+                "versions": len(model.versions),
+                "metrics": dict(champion.metrics) if champion is not None else {},
+                "predictions": predictions,
+                "labelled": labelled,
+            }
+        )
+    return rows
+
+
+def _prediction_counts(invocation: Invocation) -> dict[str, tuple[int, int]] | None:
+    """Predictions and labelled ones by model; None (and a warning) where the log can't be read."""
+    from store.errors import WorkbenchError
+    from store.predictions import PredictionReader
+    from workbench.output import warn
+
+    totals: dict[str, tuple[int, int]] = {}
+    try:
+        for row in PredictionReader(invocation.layout).counts():
+            predictions, labelled = totals.get(row.model, (0, 0))
+            totals[row.model] = (predictions + row.predictions, labelled + row.labelled)
+    except WorkbenchError as error:
+        warn(f"the prediction log can't be read: {error}")
+        return None
+    return totals
+
+
+def _print(state: dict[str, Any]) -> None:
+    from workbench.output import MISSING, Cell, Column, number, print_pairs, print_table, print_title
+
+    project, server = state["project"], state["server"]
+    print_title(project["name"], str(project["root"]))
+    print_pairs(
+        [
+            (
+                "server",
+                Cell(f"{server['url']} (pid {server['pid']})", "green")
+                if server
+                else Cell("not running; start it with workbench serve", "dim"),
+            ),
+        ]
+    )
+    print()
+    if state["models"]:
+        print_table(
+            [
+                Column("model", style="bold", flexible=True),
+                Column("champion", "right"),
+                Column("challenger", "right"),
+                Column("versions", "right"),
+                Column("predictions", "right"),
+                Column("labelled", "right"),
+            ],
+            [
+                [
+                    model["name"],
+                    str(model["champion"] or MISSING),
+                    str(model["challenger"] or MISSING),
+                    str(model["versions"]),
+                    number(model["predictions"]),
+                    _share(model["labelled"], model["predictions"]),
+                ]
+                for model in state["models"]
+            ],
+        )
+    else:
+        print("No models yet. Train one: workbench train")
+    if state["jobs"]:
+        print()
+        print_table(
+            [Column("job", style="cyan"), Column("pipeline", flexible=True), Column("state"), Column("run")],
+            [[job["id"], job["pipeline"], job["state"], (job["run_id"] or "")[:8]] for job in state["jobs"]],
+        )
+
+
+def _share(part: int | None, whole: int | None) -> str:
+    from workbench.output import MISSING
+
+    return f"{part / whole:.0%}" if part is not None and whole else MISSING
