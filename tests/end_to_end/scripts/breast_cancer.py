@@ -1,4 +1,4 @@
-"""A dataclass of settings, three forests, importances and metrics as artifacts: knows nothing of workbench."""
+"""A dataclass of settings, three forests, artifacts: a script that knows nothing of workbench."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Tracks with flat dictionaries, registers in log_model, promotes through stages: knows nothing of workbench."""
+"""Flat dictionaries, registration in log_model, promotion by stage: knows nothing of workbench."""
 
 import warnings
 
