@@ -1,0 +1,202 @@
+"""Estimators by short name or dotted path, and what they make of their parameters."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipelines.columns import TaskName
+from store.errors import TrainingError
+
+DEFAULT = "hist_gradient_boosting"
+
+_ENSEMBLE, _LINEAR = "sklearn.ensemble", "sklearn.linear_model"
+# Short name: (module, class for classes, class for numbers); None where there is no such estimator.
+SHORT_NAMES: Mapping[str, tuple[str, str | None, str | None]] = {
+    "hist_gradient_boosting": (_ENSEMBLE, "HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
+    "gradient_boosting": (_ENSEMBLE, "GradientBoostingClassifier", "GradientBoostingRegressor"),
+    "random_forest": (_ENSEMBLE, "RandomForestClassifier", "RandomForestRegressor"),
+    "extra_trees": (_ENSEMBLE, "ExtraTreesClassifier", "ExtraTreesRegressor"),
+    "ada_boost": (_ENSEMBLE, "AdaBoostClassifier", "AdaBoostRegressor"),
+    "bagging": (_ENSEMBLE, "BaggingClassifier", "BaggingRegressor"),
+    "decision_tree": ("sklearn.tree", "DecisionTreeClassifier", "DecisionTreeRegressor"),
+    "logistic_regression": (_LINEAR, "LogisticRegression", None),
+    "linear_regression": (_LINEAR, None, "LinearRegression"),
+    "linear": (_LINEAR, "LogisticRegression", "LinearRegression"),
+    "ridge": (_LINEAR, "RidgeClassifier", "Ridge"),
+    "lasso": (_LINEAR, None, "Lasso"),
+    "elastic_net": (_LINEAR, None, "ElasticNet"),
+    "bayesian_ridge": (_LINEAR, None, "BayesianRidge"),
+    "huber": (_LINEAR, None, "HuberRegressor"),
+    "poisson": (_LINEAR, None, "PoissonRegressor"),
+    "sgd": (_LINEAR, "SGDClassifier", "SGDRegressor"),
+    "svm": ("sklearn.svm", "SVC", "SVR"),
+    "linear_svm": ("sklearn.svm", "LinearSVC", "LinearSVR"),
+    "knn": ("sklearn.neighbors", "KNeighborsClassifier", "KNeighborsRegressor"),
+    "mlp": ("sklearn.neural_network", "MLPClassifier", "MLPRegressor"),
+    "naive_bayes": ("sklearn.naive_bayes", "GaussianNB", None),
+    "lda": ("sklearn.discriminant_analysis", "LinearDiscriminantAnalysis", None),
+    "qda": ("sklearn.discriminant_analysis", "QuadraticDiscriminantAnalysis", None),
+    "gaussian_process": (
+        "sklearn.gaussian_process", "GaussianProcessClassifier", "GaussianProcessRegressor",
+    ),
+    "dummy": ("sklearn.dummy", "DummyClassifier", "DummyRegressor"),
+}  # fmt: skip
+
+_SCALED_MODULES = (
+    "sklearn.linear_model",
+    "sklearn.svm",
+    "sklearn.neighbors",
+    "sklearn.neural_network",
+    "sklearn.discriminant_analysis",
+    "sklearn.gaussian_process",
+    "sklearn.kernel_ridge",
+)
+
+
+def make_estimator(name: str, task: TaskName, params: Mapping[str, Any], seed: int) -> Any:
+    """An unfitted estimator; `random_state` is `seed` unless `params` says otherwise.
+
+    Raises TrainingError for a name that doesn't exist (naming the nearest), an estimator of the other task
+    and parameters it doesn't take.
+    """
+    kind = find_class(name, task)
+    known = _parameters(kind)
+    settings = dict(params)
+    if known is not None:
+        unknown = [key for key in settings if key not in known]
+        if unknown:
+            raise TrainingError(
+                f"{name} has no parameter {unknown[0]!r}",
+                _nearest(unknown[0], known) or f"It takes: {', '.join(sorted(known))}.",
+            )
+        if "random_state" in known:
+            settings.setdefault("random_state", seed)
+    try:
+        return kind(**settings)
+    except Exception as error:
+        raise TrainingError(
+            f"{name} rejects its parameters: {error}", "See `params` in the settings."
+        ) from error
+
+
+def find_class(name: str, task: TaskName) -> Any:
+    """The class behind a short name, a scikit-learn class name or a dotted path."""
+    is_regression = task == "regression"
+    short = SHORT_NAMES.get(name.lower().replace("-", "_"))
+    if short is not None:
+        module, classifier, regressor = short
+        chosen = regressor if is_regression else classifier
+        if chosen is None:
+            raise TrainingError(
+                f"{name} is for {'classes' if is_regression else 'numbers'}, and the task is {task}",
+                f"Take one of: {', '.join(_of_task(is_regression))}.",
+            )
+        return getattr(importlib.import_module(module), chosen)
+    kind = _by_path(name) if "." in name else _by_class_name(name)
+    _check_class(kind, name, is_regression)
+    return kind
+
+
+def needs_scaling(estimator: Any) -> bool:
+    """Whether the estimator's result depends on the scale of its inputs."""
+    return type(estimator).__module__.startswith(_SCALED_MODULES)
+
+
+def takes_missing(estimator: Any) -> bool:
+    """Whether the estimator can be fitted on NaN."""
+    from sklearn.utils import get_tags
+
+    try:
+        return bool(get_tags(estimator).input_tags.allow_nan)
+    except Exception:  # estimators of third parties may have no tags; imputing is always right
+        return False
+
+
+def algorithm(estimator: Any) -> str:
+    """The short name of an estimator, else its class."""
+    name = type(estimator).__name__
+    for short, (_, classifier, regressor) in SHORT_NAMES.items():
+        if name in (classifier, regressor):
+            return short
+    return name
+
+
+def _of_task(is_regression: bool) -> list[str]:
+    return [short for short, names in SHORT_NAMES.items() if names[2 if is_regression else 1]]
+
+
+def _by_class_name(name: str) -> Any:
+    classes = {cls: module for module, *names in SHORT_NAMES.values() for cls in names if cls}
+    if name in classes:
+        return getattr(importlib.import_module(classes[name]), name)
+    hint = _nearest(name, [*SHORT_NAMES, *classes])
+    raise TrainingError(
+        f"no estimator {name!r}", hint or f"Take a dotted path or one of: {', '.join(SHORT_NAMES)}."
+    )
+
+
+def _by_path(path: str) -> Any:
+    module_name, _, attribute = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        package = module_name.partition(".")[0]
+        missing = getattr(error, "name", None)
+        if missing == package:
+            raise TrainingError(
+                f"no estimator {path!r}: package {package!r} is not installed",
+                f"Install it: pip install {package}.",
+            ) from error
+        near = _nearest(
+            path, [f"{module}.{cls}" for module, *names in SHORT_NAMES.values() for cls in names if cls]
+        )
+        raise TrainingError(f"no estimator {path!r}: {error}", near or "Check the path.") from error
+    except Exception as error:
+        raise TrainingError(
+            f"{module_name} cannot be imported: {error}", "Check its installation."
+        ) from error
+    if not hasattr(module, attribute):
+        public = [name for name in dir(module) if name[:1].isupper()]
+        near = _nearest(attribute, public)
+        raise TrainingError(f"{module_name} has no {attribute!r}", near or "Check the path.")
+    return getattr(module, attribute)
+
+
+def _check_class(kind: Any, name: str, is_regression: bool) -> None:
+    from sklearn.base import is_classifier, is_regressor
+
+    if not inspect.isclass(kind) or not hasattr(kind, "fit") or not hasattr(kind, "predict"):
+        raise TrainingError(
+            f"{name} is no estimator: it lacks fit and predict", "Take a scikit-learn estimator."
+        )
+    try:
+        example = kind()
+    except Exception:  # it has required parameters; whether it fits the task shows when it is made
+        return
+    if is_regression and is_classifier(example):
+        raise TrainingError(
+            f"{name} is a classifier, and the task is regression", "Take a regressor, or set task."
+        )
+    if not is_regression and is_regressor(example):
+        raise TrainingError(
+            f"{name} is a regressor, and the task is classification", "Take a classifier, or set task."
+        )
+
+
+def _parameters(kind: Any) -> set[str] | None:
+    """Names of the parameters, or None where any is taken."""
+    signature = inspect.signature(kind.__init__)
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()):
+        return None
+    return {name for name in signature.parameters if name != "self"}
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    candidates = list(known)
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    return f"Did you mean {lowered[close[0]]!r}?" if close else None
