@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -122,6 +123,38 @@ def read_events(
     return events if limit is None else events[max(0, len(events) - limit) :]
 
 
+class JournalTail:
+    """Reads a journal again and again at the cost of what was added since."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._seen: tuple[int, int] = (0, 0)
+        self._events: list[Event] = []
+        self._lock = threading.Lock()
+
+    def read(self) -> Sequence[Event]:
+        """Every event so far, internal ones too; the same list, longer, until the file is replaced."""
+        with self._lock:
+            try:
+                with self._journal.open("rb") as file:
+                    status = os.fstat(file.fileno())
+                    inode, offset = self._seen
+                    if inode != status.st_ino or status.st_size < offset:
+                        self._events, offset = [], 0
+                    file.seek(offset)
+                    added = file.read()
+            except FileNotFoundError:
+                self._seen, self._events = (0, 0), []
+                return self._events
+            except OSError as error:
+                raise _unreadable(self._journal, error) from error
+            whole = added.rfind(b"\n") + 1
+            events = (_event(raw) for raw in added[:whole].split(b"\n"))
+            self._events.extend(event for event in events if event is not None)
+            self._seen = (status.st_ino, offset + whole)
+            return self._events
+
+
 def check_journal(layout: Layout) -> list[str]:
     """What is wrong with the chain, in words; empty when every line is whole and in its place."""
     problems: list[str] = []
@@ -189,13 +222,17 @@ def _mend_tail(descriptor: int) -> tuple[int, str]:
 
 def _events(journal: Path) -> Iterator[Event]:
     for _, raw, torn in _raw_lines(journal):
-        line = None if torn else _parse(raw)
-        if line is None:
-            continue
-        try:
-            yield Event.from_json(line)
-        except (KeyError, TypeError, ValueError):
-            continue
+        event = None if torn else _event(raw)
+        if event is not None:
+            yield event
+
+
+def _event(raw: bytes) -> Event | None:
+    line = _parse(raw)
+    try:
+        return Event.from_json(line) if line is not None else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _raw_lines(journal: Path) -> Iterator[tuple[int, bytes, bool]]:
@@ -205,7 +242,7 @@ def _raw_lines(journal: Path) -> Iterator[tuple[int, bytes, bool]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StorageError(f"cannot read {journal}: {error.strerror}", "Mend its permissions.") from error
+        raise _unreadable(journal, error) from error
     *lines, tail = content.split(b"\n")
     for number, raw in enumerate(lines, 1):
         yield number, raw, False
@@ -225,6 +262,10 @@ def _hash(line: Mapping[str, Any]) -> str:
     body = {key: value for key, value in line.items() if key != "hash"}
     text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unreadable(journal: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot read {journal}: {error.strerror}", "Mend its permissions.")
 
 
 def _refused(journal: Path, error: OSError) -> StorageError:

@@ -48,7 +48,7 @@ def locked(path: Path, *, what: str, timeout_s: float = 10.0) -> Iterator[None]:
 
 
 def lock_holder(path: Path) -> dict[str, Any] | None:
-    """Who holds the lock at `path` ({"pid", "what", "since", "host"}; {} when not signed); None when nobody."""
+    """Who holds the lock: {"pid", "what", "since", "host"} ({} when not signed); None when nobody."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -106,4 +106,5 @@ def _describe(path: Path, holder: dict[str, Any]) -> str:
     if not holder:
         return f"another process holds {path}"
     where = "" if holder.get("host") == socket.gethostname() else f" on {holder.get('host')}"
-    return f"process {holder.get('pid')}{where} holds {path.name} since {holder.get('since')}: {holder.get('what')}"
+    since = f"{path.name} since {holder.get('since')}"
+    return f"process {holder.get('pid')}{where} holds {since}: {holder.get('what')}"

@@ -35,6 +35,7 @@ class ModelVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     status: str = "READY"
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Registry(Protocol):
         who: str | None = None,
         reason: str | None = None,
     ) -> ModelVersion:
-        """A new version from a run's newest logged model, or from `source` (`runs:/ID/path`, `models:/m-…`)."""
+        """A new version from a run's newest logged model, or `source` (`runs:/ID/path`, `models:/m-…`)."""
 
     def promote(
         self,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from store.errors import UsageError
+
 NOTE_TAG = "mlflow.note.content"
 RUN_NAME_TAG = "mlflow.runName"
+_KEY = re.compile(r"[/\w.\- :]+")
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,16 @@ class RunStore(Protocol):
 
     def repair(self) -> Sequence[str]:
         """Rewrite absolute paths that died with a move; returns what was mended."""
+
+
+def check_key(key: str, kind: str) -> str:
+    """The key of a tag or metric if MLflow would accept it; UsageError where it wouldn't.
+
+    A key is also a path in a file store, so it must not lead out of its folder.
+    """
+    leads_away = posixpath.normpath(key) != key or key == "." or key.startswith(("..", "/"))
+    if not _KEY.fullmatch(key) or leads_away:
+        raise UsageError(
+            f"{key!r} can't be the name of a {kind}", "Use letters, digits, _ - . : / and spaces only."
+        )
+    return key
