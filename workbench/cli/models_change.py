@@ -121,12 +121,14 @@ def promote(
 def rollback(invocation: Invocation, name: str, yes: bool, reason: str | None, as_json: bool) -> None:
     """Make the champion before the present one champion again; any number of times."""
     from store.journal import read_events
-    from store.standing import past_of
+    from store.standing import Past
 
     registry = invocation.registry
     registry.settle()
     model = registry.model(name)
-    past = past_of(read_events(invocation.layout, model=name))
+    past = Past()
+    for event in read_events(invocation.layout, model=name):
+        past.add(event)
     former = past.earlier_champion(model.champion, [version.version for version in model.versions])
     if former is not None:  # where there is none, the registry says so
         _preview(model, registry.version(name, former), "champion")

@@ -107,7 +107,7 @@ def _all_needs(file: ModelFile) -> list[Need]:
 
 
 def _needs_of_value(invocation: Invocation, value: str) -> list[Need]:
-    """The need that a type's name or a SHA-256 stands for; a SHA-256 must be of a registered version's file."""
+    """The need that a type's name, or the SHA-256 of a registered version's file, stands for."""
     from store.errors import NotFoundError, UsageError, WorkbenchError
     from store.trust import is_trusted
 
