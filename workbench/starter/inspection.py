@@ -1,0 +1,278 @@
+"""What a data file tells about the pipeline it is for: the task, the kind of each column, what to set."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.errors import DataError, UsageError
+from workbench.starter.code_files import ExampleColumn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipelines.columns import ColumnGuess
+
+SAMPLED_ROWS = 50_000
+"""Rows read for guessing; the training reads all."""
+
+_TARGET_NAMES = (
+    "target", "label", "y", "class", "outcome", "churned", "churn", "is_fraud", "fraud", "default",
+    "survived", "diagnosis", "species", "quality", "price", "response", "converted", "result",
+)  # fmt: skip
+_LISTED_COLUMNS = 25
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """What one column was taken for, what becomes of it, and why."""
+
+    name: str
+    kind: str
+    role: str
+    reason: str
+    missing: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that was guessed from the rows."""
+
+    rows: int
+    is_sample: bool
+    task: str
+    task_reason: str
+    columns: tuple[ColumnReport, ...]
+    id_column: str | None
+    time_column: str | None
+    is_in_time_order: bool
+    warnings: tuple[str, ...]
+    examples: tuple[ExampleColumn, ...] = field(repr=False, default=())
+
+    def names(self, *roles: str) -> list[str]:
+        return [column.name for column in self.columns if column.role in roles]
+
+
+def read_sample(files: Sequence[Path]) -> tuple[pd.DataFrame, bool]:
+    """The first rows of the files, and whether there are more. Raises DataError as reading data does."""
+    from pipelines.data import read_table
+
+    frames: list[pd.DataFrame] = []
+    rows = 0
+    for number, path in enumerate(files):
+        frame = read_table(path, limit=SAMPLED_ROWS - rows)
+        frames.append(frame)
+        rows += len(frame)
+        if rows >= SAMPLED_ROWS:
+            return _stacked(frames), True
+        if number + 1 == len(files):
+            break
+    return _stacked(frames), False
+
+
+def check_target(columns: Sequence[str], target: str | None, source: str) -> str:
+    """The target, or a UsageError that lists the columns and names the likely or the nearest one."""
+    listed = ", ".join(columns[:_LISTED_COLUMNS])
+    if len(columns) > _LISTED_COLUMNS:
+        listed += f" and {len(columns) - _LISTED_COLUMNS} more"
+    if target is None:
+        raise UsageError(
+            f"which column of {source} is to be predicted? It has: {listed}",
+            f"Likely: --target {_shell_word(likely_target(columns))}",
+        )
+    if target in columns:
+        return target
+    close = _nearest(target, columns)
+    raise UsageError(
+        f"{source} has no column {target!r}; it has: {listed}",
+        f"Did you mean --target {_shell_word(close)}?" if close else "Name one of these with --target.",
+    )
+
+
+def likely_target(columns: Sequence[str]) -> str:
+    """The column most people would predict: one named like a target, else the last."""
+    spelled = {re.sub(r"[\s\-]+", "_", name.strip().lower()): name for name in columns}
+    for wanted in _TARGET_NAMES:
+        if wanted in spelled:
+            return spelled[wanted]
+    for name, original in spelled.items():
+        if re.search(r"(^|_)(target|label|outcome|churn(ed)?|fraud)(_|$)", name):
+            return original
+    return columns[-1]
+
+
+def inspect_data(frame: pd.DataFrame, target: str, *, is_sample: bool, source: str) -> Inspection:
+    """Guess kinds, task and roles. Raises DataError for a target that nothing can be learnt from."""
+    from pipelines.columns import infer_kinds, infer_task
+
+    values = frame[target]
+    missing = int(values.isna().sum())
+    if missing == len(frame):
+        raise DataError(f"column {target!r} of {source} has no values", "Name another column with --target.")
+    if values.nunique() < 2:
+        raise DataError(
+            f"column {target!r} of {source} is {values.dropna().iloc[0]!r} in every row",
+            "There is nothing to predict; name another column with --target or a file with more rows.",
+        )
+    task, task_reason = infer_task(values)
+    guesses = infer_kinds(frame)
+    id_column = next((n for n, guess in guesses.items() if guess.kind == "id" and n != target), None)
+    time_column = _time_column(frame, guesses, target)
+    in_order = time_column is not None and _is_ordered(frame, guesses, time_column, target, task)
+    reports = tuple(
+        _report(frame, name, guess, target, id_column, time_column if in_order else None, task_reason)
+        for name, guess in guesses.items()
+    )
+    examples = tuple(
+        _example(frame[column.name], column) for column in reports if column.role in ("feature", "time")
+    )
+    return Inspection(
+        rows=len(frame),
+        is_sample=is_sample,
+        task=task,
+        task_reason=task_reason,
+        columns=reports,
+        id_column=id_column,
+        time_column=time_column,
+        is_in_time_order=in_order,
+        warnings=tuple(_warnings(frame, target, task, missing, reports)),
+        examples=examples,
+    )
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _nearest(word: str, columns: Sequence[str]) -> str | None:
+    by_lower = {name.strip().lower(): name for name in columns}
+    close = difflib.get_close_matches(word.strip().lower(), list(by_lower), n=1, cutoff=0.4)
+    return by_lower[close[0]] if close else None
+
+
+def _shell_word(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
+
+
+def _report(
+    frame: pd.DataFrame,
+    name: str,
+    guess: ColumnGuess,
+    target: str,
+    id_column: str | None,
+    time_column: str | None,
+    task_reason: str,
+) -> ColumnReport:
+    from pipelines.columns import FEATURE_KINDS
+
+    kind, reason = guess.kind, guess.reason
+    if name == target:
+        role, reason = "target", task_reason
+    elif name == id_column:
+        role = "id"
+    elif name == time_column:
+        role, reason = "time", f"{reason}, in the order of the rows"
+    elif kind in FEATURE_KINDS:
+        role = "feature"
+    else:
+        role = "left out"
+    return ColumnReport(name, kind, role, reason, int(frame[name].isna().sum()))
+
+
+def _time_column(frame: pd.DataFrame, guesses: Mapping[str, ColumnGuess], target: str) -> str | None:
+    dates = [name for name, guess in guesses.items() if guess.kind == "datetime" and name != target]
+    if len(dates) > 1:
+        named = [name for name in dates if re.search(r"time|date|_at$|^at$|day|moment", name.lower())]
+        dates = named[:1] or dates[:1]
+    return dates[0] if dates else None
+
+
+def _is_ordered(
+    frame: pd.DataFrame, guesses: Mapping[str, ColumnGuess], column: str, target: str, task: str
+) -> bool:
+    """Whether the rows follow each other in time, so that the last of them are the fair test.
+
+    Each moment but few must differ, and the last fifth must have every class, or a split by time
+    could not be measured.
+    """
+    from pipelines.columns import typed
+
+    moments = typed(frame[[column]], {column: guesses[column]})[column].dropna()
+    if len(moments) < 100 or len(moments) < len(frame) or moments.nunique() < 0.5 * len(moments):
+        return False
+    if not moments.is_monotonic_increasing:
+        return False
+    if task == "regression":
+        return True
+    start = len(frame) - len(frame) // 5
+    earlier, later = frame[target].iloc[:start].dropna(), frame[target].iloc[start:].dropna()
+    return set(earlier.unique()) == set(later.unique()) and int(earlier.value_counts().min()) >= 10
+
+
+def _warnings(
+    frame: pd.DataFrame, target: str, task: str, missing: int, reports: Sequence[ColumnReport]
+) -> list[str]:
+    found: list[str] = []
+    if missing:
+        found.append(
+            f"{target} is missing in {missing} of {len(frame)} rows: training leaves those rows out."
+        )
+    if task != "regression":
+        counts = frame[target].value_counts()
+        single = [str(value) for value, count in counts.items() if count == 1]
+        if single:
+            shown = ", ".join(single[:5]) + (" …" if len(single) > 5 else "")
+            found.append(
+                f"{len(single)} of {len(counts)} classes of {target} have one row only ({shown}): "
+                "training needs at least two of each. Add rows or merge classes."
+            )
+        elif task == "binary" and counts.min() < 0.05 * counts.sum():
+            found.append(
+                f"only {counts.min() / counts.sum():.1%} of the rows are {counts.idxmin()}: "
+                'class_weight = "balanced" may help.'
+            )
+    if len(frame) < 50:
+        found.append(f"{len(frame)} rows are few: metrics will vary a lot from one split to another.")
+    if not any(report.role in ("feature", "time") for report in reports):
+        found.append("no column is left to learn from; name some in features.")
+    return found
+
+
+def _example(series: pd.Series[Any], column: ColumnReport) -> ExampleColumn:
+    from pipelines.columns import to_dates, to_numbers
+
+    values: list[Any]
+    is_whole = False
+    present = series.dropna()
+    if column.kind == "numeric":
+        import pandas as pd
+
+        numbers = present if pd.api.types.is_numeric_dtype(present.dtype) else to_numbers(present)
+        assert numbers is not None
+        is_whole = bool((numbers % 1 == 0).all()) and not column.missing
+        values = [float(f"{float(numbers.quantile(share)):.3g}") for share in (0.2, 0.5, 0.8)]
+        values = [int(value) for value in values] if is_whole else values
+    elif column.kind == "datetime":
+        dates = present if str(present.dtype).startswith("datetime64") else to_dates(present)
+        assert dates is not None
+        ordered = dates.sort_values()
+        values = [ordered.iloc[int(share * (len(ordered) - 1))] for share in (0.2, 0.5, 0.8)]
+        values = [value.floor("s").isoformat(sep=" ").removesuffix(" 00:00:00") for value in values]
+    elif column.kind == "boolean" and present.isin([True, False]).all():
+        values = [True, False, True]
+    elif present.nunique() <= 20:
+        common: list[Any] = [str(value) for value in present.value_counts().index[:3]]
+        values = (common * 3)[:3]
+    else:  # names and the like: nobody's own words go into a file that is meant for git
+        values = ["one", "two", "one"]
+    if column.missing:
+        values[2] = None
+    return ExampleColumn(column.name, column.kind, tuple(values), is_whole)
