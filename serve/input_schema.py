@@ -1,0 +1,238 @@
+"""What a model takes, made from its signature and column rules; turns records into what it predicts on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serve.fields import Field, MismatchError
+from serve.problems import MOST_ERRORS, Problem, shown
+from store.frames import build_frame
+from store.log import FeatureSchema
+
+if TYPE_CHECKING:
+    from store.loaded_model import LoadedModel
+
+_NUMBERS = frozenset({float, int})
+_NUMBERS_OR_MISSING = frozenset({float, int, type(None)})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Checked rows, ready for the model and for the log."""
+
+    n_rows: int
+    model_input: Any
+    """An array of shape (n_rows, n_features), or a frame for models that need one."""
+    numeric: Any
+    """Numeric features in the log's order, shape (n_rows, n_numeric); booleans as 0 and 1, times as seconds."""
+    categorical: Sequence[Sequence[str | None]]
+
+
+class InputSchema:
+    """The features of one model version. Numbers go straight to a float array where that is all it takes."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        rules = model.file.metadata.get("columns")
+        rules = rules if isinstance(rules, Mapping) else {}
+        self.columns = model.columns
+        self.fields = tuple(Field.of(column, _rule(rules, column.name)) for column in model.columns)
+        self.width = len(self.fields)
+        self._names = tuple(field.name for field in self.fields)
+        self._by_name = {field.name: field for field in self.fields}
+        self._needs_frame = model.needs_frame
+        self._dtype = np.dtype(model.dtype)
+        kinds = tuple("categorical" if f.kind in ("string", "any") else "numeric" for f in self.fields)
+        self.logged = FeatureSchema(names=self._names, kinds=kinds)  # type: ignore[arg-type]
+        self._numeric_at = [i for i, kind in enumerate(kinds) if kind == "numeric"]
+        self._categorical_at = [i for i, kind in enumerate(kinds) if kind == "categorical"]
+        self._pick = _picker(self._names)
+        self._prepare_quick_checks()
+
+    def _prepare_quick_checks(self) -> None:
+        fields = self.fields
+        self._is_quick = not self._needs_frame and all(
+            field.kind in ("number", "integer") and field.values is None for field in fields
+        )
+        self._optional = np.array([not field.required for field in fields])
+        self._any_optional = bool(self._optional.any())
+        self._whole = np.array([i for i, field in enumerate(fields) if field.kind == "integer"], dtype=int)
+        self._low = np.array([-np.inf if field.low is None else field.low for field in fields])
+        self._high = np.array([np.inf if field.high is None else field.high for field in fields])
+        self._is_limited = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
+
+    def from_json(self, rows: Sequence[Any]) -> Batch:
+        """Check parsed JSON rows (objects by name, or lists in the model's order) and shape them.
+
+        Raises Problem 422 naming each field that is wrong and what was expected.
+        """
+        if self._is_quick:
+            X = self._quick_array(rows)
+            if X is not None:
+                return Batch(len(rows), self._for_model(X), _for_log(X) if self._any_optional else X, ())
+        return self._checked(rows, lambda field, value: field.from_json(value))
+
+    def from_text(self, rows: Sequence[Mapping[str, str] | Sequence[str]]) -> Batch:
+        """The same for rows of a CSV file, whose values are text."""
+        return self._checked(rows, lambda field, value: field.from_text(value))
+
+    def _quick_array(self, rows: Sequence[Any]) -> np.ndarray | None:
+        """The rows as an array when all is well at a glance; None leaves the explaining to `_checked`."""
+        width = self.width
+        if type(rows[0]) is dict:
+            if any(type(row) is not dict or len(row) != width for row in rows):
+                return None
+            try:
+                rows = [self._pick(row) for row in rows]
+            except KeyError:
+                return None
+        elif any(type(row) is not list or len(row) != width for row in rows):
+            return None
+        types: set[type] = set()
+        for row in rows:
+            types.update(map(type, row))
+        if not types <= (_NUMBERS_OR_MISSING if self._any_optional else _NUMBERS):
+            return None
+        try:
+            X = np.array(rows, dtype=np.float64)
+        except (OverflowError, ValueError):
+            return None
+        finite = np.isfinite(X)
+        if not finite.all() and (np.isinf(X).any() or bool((~finite & ~self._optional).any())):
+            return None
+        if self._whole.size:
+            whole = X[:, self._whole]
+            if bool(((whole != np.floor(whole)) & ~np.isnan(whole)).any()) or bool(
+                (np.abs(whole) >= 2**63).any()
+            ):
+                return None
+        if self._is_limited and bool(((X < self._low) | (X > self._high)).any()):
+            return None
+        return X
+
+    def _checked(self, rows: Sequence[Any], convert: Callable[[Field, Any], Any]) -> Batch:
+        errors: list[dict[str, Any]] = []
+        table: list[list[Any]] = []
+        for position, row in enumerate(rows):
+            table.append(self._checked_row(row, convert, errors, position if len(rows) > 1 else None))
+            if len(errors) >= MOST_ERRORS:
+                break
+        if errors:
+            first = errors[0]
+            where = f"row {first['row']}: " if "row" in first else ""
+            raise Problem(422, f"{where}{first['field']}: {first['message']}", errors=errors)
+        return self._shaped(table)
+
+    def _checked_row(
+        self,
+        row: Any,
+        convert: Callable[[Field, Any], Any],
+        errors: list[dict[str, Any]],
+        position: int | None,
+    ) -> list[Any]:
+        def wrong(field: str, message: str, expected: str) -> None:
+            error = {"field": field, "message": message, "expected": expected}
+            errors.append(error if position is None else {"row": position, **error})
+
+        if isinstance(row, Mapping):
+            values: list[Any] = []
+            for field in self.fields:
+                if field.name not in row:
+                    if field.required:
+                        wrong(field.name, f"missing; expected {field.expected}", field.expected)
+                    values.append(None)
+                    continue
+                try:
+                    values.append(convert(field, row[field.name]))
+                except MismatchError as error:
+                    wrong(field.name, str(error), field.expected)
+            for name in row:
+                if name not in self._by_name:
+                    near = _nearest(name, self._names)
+                    wrong(_safe(name), f"unknown field; {near}", "no such field")
+            return values
+        if isinstance(row, (list, tuple)):
+            if len(row) != self.width:
+                expected = f"{self.width} values, one for each feature"
+                wrong("features", f"expected {expected}, got {len(row)}", expected)
+                return []
+            values = []
+            for field, value in zip(self.fields, row, strict=True):
+                try:
+                    values.append(convert(field, value))
+                except MismatchError as error:
+                    wrong(field.name, str(error), field.expected)
+            return values
+        expected = "an object of features by name, or a list of their values"
+        wrong("record", f"expected {expected}, got {shown(row)}", expected)
+        return []
+
+    def _shaped(self, table: list[list[Any]]) -> Batch:
+        numeric = np.array(
+            [[_as_number(row[i]) for i in self._numeric_at] for row in table], dtype=np.float64
+        ).reshape(len(table), len(self._numeric_at))
+        categorical = [[_as_text(row[i]) for i in self._categorical_at] for row in table]
+        if self._needs_frame:
+            values = {name: [row[i] for row in table] for i, name in enumerate(self._names)}
+            return Batch(len(table), build_frame(self.columns, values), _for_log(numeric), categorical)
+        return Batch(len(table), self._for_model(numeric), _for_log(numeric), categorical)
+
+    def _for_model(self, X: np.ndarray) -> np.ndarray:
+        if X.dtype == self._dtype:
+            return X
+        with np.errstate(over="ignore"):
+            narrowed = X.astype(self._dtype)
+        if not np.array_equal(np.isinf(narrowed), np.isinf(X)):
+            column = int(np.argwhere(np.isinf(narrowed))[0][1])
+            name = self._names[column]
+            raise Problem(
+                422,
+                f"{name}: too large for the model's numbers",
+                errors=[{"field": name, "message": "too large for the model's numbers"}],
+            )
+        return narrowed
+
+
+def _rule(rules: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    rule = rules.get(name)
+    return rule if isinstance(rule, Mapping) else {}
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) == 1:
+        only = names[0]
+        return lambda record: (record[only],)
+    return itemgetter(*names)
+
+
+def _for_log(numeric: np.ndarray) -> Any:
+    """Numbers as the log takes them: a value that was not given is None, which is not the same as NaN."""
+    if not np.isnan(numeric).any():
+        return numeric
+    return [[None if value != value else value for value in row] for row in numeric.tolist()]
+
+
+def _as_number(value: Any) -> float:
+    if value is None:
+        return float("nan")
+    return value.timestamp() if isinstance(value, datetime) else float(value)
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _safe(name: Any) -> str:
+    return str(name)[:100].encode("utf-8", "replace").decode("utf-8")
+
+
+def _nearest(name: Any, names: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(str(name)[:100], names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else "the model has no such feature"

@@ -1,0 +1,68 @@
+"""The one shape of every error the server answers: RFC 9457 problem+json with a request id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 20
+"""Field errors listed in one answer; the count of all is given beside them."""
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's word
+    """Ends a request with an error answer. `errors` name fields: {"field", "message", …}."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.reason = reason or HTTPStatus(status).phrase.lower().replace(" ", "_")
+        """A short word for metrics and logs."""
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The answer for a problem; text from clients is only ever inside JSON strings."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": request_id,
+    }
+    if problem.errors:
+        body["errors"] = list(problem.errors[:MOST_ERRORS])
+        body["error_count"] = len(problem.errors)
+    return Response(orjson.dumps(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A client's value as it may be repeated in a message: short, and safe to encode."""
+    if isinstance(value, str):
+        text = value[: limit + 1].encode("utf-8", "replace").decode("utf-8")
+        text = f'"{text}"'
+    elif isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    elif value is None:
+        return "null"
+    elif isinstance(value, bool):
+        return str(value).lower()
+    elif isinstance(value, int) and abs(value) > 10**18:
+        return "a very large number"
+    else:
+        text = repr(value)
+    return text if len(text) <= limit else text[:limit] + "…"
