@@ -85,7 +85,7 @@ class Project:
                 raise NotFoundError(
                     f"{self.root / SETTINGS_FILE} has no pipeline",
                     "Add a [pipelines.NAME] section with data and target, or make one: "
-                    "workbench init --data FILE --target COLUMN.",
+                    f"workbench init --data FILE --target COLUMN --print >> {SETTINGS_FILE}",
                 )
             raise UsageError(
                 f"{self.root / SETTINGS_FILE} has several pipelines", f"Name one of: {', '.join(pipelines)}."

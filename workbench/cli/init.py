@@ -103,7 +103,7 @@ def _print(started: NewProject) -> None:
 
 
 def _print_columns(draft: Draft) -> None:
-    from workbench.output import Cell, Column, print_table, print_title, say
+    from workbench.output import Cell, Column, print_table, print_title
 
     inspection = draft.inspection
     assert inspection
@@ -129,11 +129,11 @@ def _print_columns(draft: Draft) -> None:
         ],
         rows,
     )
-    say()
+    click.echo()
 
 
 def _print_conversion(draft: Draft) -> None:
-    from workbench.output import Column, print_table, print_title, say
+    from workbench.output import Column, print_table, print_title
 
     conversion = draft.conversion
     assert conversion
@@ -143,14 +143,14 @@ def _print_conversion(draft: Draft) -> None:
             [Column("key", flexible=True), Column("value", flexible=True), Column("setting", flexible=True)],
             [[o.key, _shown(o.value), o.where] for o in conversion.converted],
         )
-        say()
+        click.echo()
     if conversion.left:
         print_title("Not converted")
         print_table(
             [Column("key", flexible=True), Column("value", flexible=True), Column("why", flexible=True)],
             [[o.key, _shown(o.value), o.reason] for o in conversion.left],
         )
-        say()
+        click.echo()
 
 
 def role_in(settings: Any, column: str, guessed: str) -> str:

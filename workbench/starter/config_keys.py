@@ -48,7 +48,6 @@ _MODEL_SECTIONS = {
 }  # fmt: skip
 _SERVE_SECTIONS = {"api", "serve", "serving", "server", "deployment", "service", "app", "inference"}
 
-METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "rmse", "mae", "r2")
 _METRIC_NAMES = {
     "f1_score": "f1", "accuracy_score": "accuracy", "precision_score": "precision", "recall_score": "recall",
     "auc": "roc_auc", "auc_roc": "roc_auc", "roc_auc_score": "roc_auc", "auroc": "roc_auc", "acc": "accuracy",
@@ -66,7 +65,7 @@ _NO_SETTING: tuple[tuple[str, str], ...] = (
      "held-out rows are split from data, by the split section"),
     (r"(val|valid|validation)_(size|split|ratio|fraction)",
      "cross-validation on the training rows (split.cv_folds) takes its place"),
-    (r"run_name", "a name belongs to one run; rename one with workbench runs rename"),
+    (r"run_name", "a name belongs to one run: workbench train --name NAME"),
     (r"log_?level|logging|verbose|debug|log_?dir", "not a setting of a project; --debug shows tracebacks"),
     (r"n_jobs|num_workers|workers|device|gpu", "not a setting of a pipeline"),
     (r"epochs|batch_size|optimizer|dropout|early_stopping.*", "no parameter of this estimator"),
@@ -130,8 +129,10 @@ def metric_of(name: str) -> str | None:
 
 def metric_name(word: str) -> str | None:
     """A metric as it is called here: f1 for f1_score, roc_auc for auc; None for an unknown one."""
+    from pipelines.metrics import METRICS, canonical
+
     word = normalized(word).removeprefix("neg_")
-    word = _METRIC_NAMES.get(word, word)
+    word = canonical(_METRIC_NAMES.get(word, word))
     return word if word in METRICS else None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipelines.columns import TaskName
 from pipelines.settings import PipelineSettings
 from workbench.starter.config_keys import is_of_model, meaning, normalized, why_not
 from workbench.starter.config_sources import ConfigSource
@@ -30,10 +31,10 @@ def first_value(entries: Sequence[Entry], setting: str) -> Any:
     return None
 
 
-def convert(source: ConfigSource, task: str | None) -> Conversion:
+def convert(source: ConfigSource, task: TaskName | None) -> Conversion:
     """Turn a file's keys into settings for a pipeline of this task (None: not known yet)."""
     entries = entries_of(source)
-    result = Conversion()
+    result = Conversion(task)
     estimator = _estimator(source, entries, task, result)
     for entry in entries:
         setting = meaning(entry.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from store.errors import SettingsError
 from workbench.starter.config_keys import metric_name, metric_of, normalized
 from workbench.starter.config_sources import DATA_SUFFIXES
 from workbench.starter.outcomes import Conversion, Entry, Outcome
@@ -123,22 +124,40 @@ def _take_class_weight(result: Conversion, entry: Entry, setting: str) -> None:
 
 def _take_metrics(result: Conversion, entry: Entry, setting: str) -> None:
     names = _names(entry.value) or []
-    known = list(dict.fromkeys(metric for name in names if (metric := metric_name(name))))
+    known: list[str] = []
     for name in names:
-        if not metric_name(name):
-            result.outcomes.append(Outcome(f"{entry.key}: {name}", name, None, "there is no such metric"))
+        metric, reason = _metric(result, name)
+        if metric:
+            known.append(metric)
+        else:
+            result.outcomes.append(Outcome(f"{entry.key}: {name}", name, None, reason))
     if known:
-        result.take(entry, setting, known)
+        result.take(entry, setting, list(dict.fromkeys(known)))
     elif not names:
         result.leave(entry, "it names no metric")
 
 
+def _metric(result: Conversion, name: str) -> tuple[str | None, str]:
+    """The metric's own name, or None and why not."""
+    from pipelines.metrics import find
+
+    metric = metric_name(name)
+    if metric is None:
+        return None, "there is no such metric"
+    if result.task is not None:
+        try:
+            find(metric, result.task)
+        except SettingsError:
+            return None, f"not a metric of {result.task}"
+    return metric, ""
+
+
 def _take_gate_metric(result: Conversion, entry: Entry, setting: str) -> None:
-    metric = metric_name(str(entry.value))
+    metric, reason = _metric(result, str(entry.value))
     if metric:
         result.take(entry, setting, metric)
     else:
-        result.leave(entry, "there is no such metric")
+        result.leave(entry, reason)
 
 
 def _take_minimum(result: Conversion, entry: Entry, setting: str) -> None:
@@ -146,12 +165,15 @@ def _take_minimum(result: Conversion, entry: Entry, setting: str) -> None:
         entry.value if isinstance(entry.value, Mapping) else {metric_of(entry.path[-1]) or "": entry.value}
     )
     for name, value in given.items():
-        metric, limit = metric_name(str(name)) or metric_of(normalized(name)), as_number(value)
-        if metric and isinstance(limit, (int, float)) and not isinstance(limit, bool):
+        metric, reason = _metric(result, metric_of(normalized(name)) or str(name))
+        limit = as_number(value)
+        if metric is None:
+            result.leave(entry, reason)
+        elif isinstance(limit, bool) or not isinstance(limit, (int, float)):
+            result.leave(entry, "not a number")
+        else:
             result.settings.setdefault("gate.min", {})[metric] = limit
             result.outcomes.append(Outcome(entry.key, limit, "gate.min"))
-        else:
-            result.leave(entry, f"no number for a metric: {name}")
 
 
 def _take_uri(result: Conversion, entry: Entry, setting: str) -> None:

@@ -10,10 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from store.errors import DataError, UsageError
+from store.errors import DataError, TrainingError, UsageError
 from workbench.starter.config_sources import ConfigSource, read_config
 from workbench.starter.conversion import convert, entries_of, first_value
-from workbench.starter.inspection import Inspection, check_target, inspect_data, likely_target, read_sample
+from workbench.starter.estimators import find_estimator
+from workbench.starter.inspection import (
+    Inspection,
+    check_target,
+    inspect_data,
+    named_like_target,
+    read_sample,
+)
 from workbench.starter.outcomes import Conversion, Outcome
 from workbench.starter.settings_file import PipelineDraft
 
@@ -92,11 +99,9 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
         frame, is_sample = read_sample(located.files)
         columns = [str(name) for name in frame.columns]
         if target is None and source:
-            target = _remaining(columns, first_value(entries, "features"))
+            target, how = _target_beside(columns, first_value(entries, "features"), source.path.name)
             if target:
-                notes.append(
-                    f"target {target!r}: the only column that {source.path.name} has not as a feature."
-                )
+                notes.append(f"target = {target!r}: {how}; --target names another")
         target = check_target(columns, target if target is None else str(target), located.shown)
         inspection = inspect_data(frame, target, is_sample=is_sample, source=located.shown)
         warnings += inspection.warnings
@@ -174,14 +179,13 @@ def _placed(path: Path, data: str, files: Sequence[Path], root: Path, wishes: Wi
     return _Located(path.as_posix(), data, files, (note,))
 
 
-def _remaining(columns: Sequence[str], features: Any) -> str | None:
-    """The one column that is no feature."""
-    named = features if isinstance(features, list) else []
+def _target_beside(columns: Sequence[str], features: Any, file: str) -> tuple[str | None, str]:
+    """The target of a file that lists features but no target, and how it was found."""
+    named = set(features) if isinstance(features, list) else set()
     rest = [column for column in columns if column not in named]
     if named and len(rest) == 1:
-        return rest[0]
-    likely = likely_target(columns)
-    return likely if named and likely in rest and likely != columns[-1] and len(rest) < len(columns) else None
+        return rest[0], f"the only column that {file} does not list as a feature"
+    return named_like_target(rest), f"named like one, and no feature in {file}"
 
 
 def _drop_unknown_columns(conversion: Conversion, columns: Sequence[str], shown: str) -> None:
@@ -226,8 +230,24 @@ def _settings(
         settings |= conversion.settings
     settings |= {"data": data, "target": target}
     if wishes.estimator:
-        settings["estimator"] = wishes.estimator
+        settings["estimator"] = _checked_estimator(wishes.estimator, inspection)
+        if not conversion or conversion.settings.get("estimator") != settings["estimator"]:
+            settings = {key: value for key, value in settings.items() if not key.startswith("params.")}
     return settings
+
+
+def _checked_estimator(word: str, inspection: Inspection | None) -> str:
+    """What the settings call the estimator that `word` means; UsageError where it means none."""
+    from pipelines.estimators import find_class
+
+    task = inspection.task if inspection else None
+    found = find_estimator(word, task)
+    if found is None:
+        try:
+            find_class(word, task or "binary")
+        except TrainingError as error:
+            raise UsageError(error.message, error.hint) from error
+    return found.setting if found else word
 
 
 def _comments(settings: Mapping[str, Any], inspection: Inspection | None, wishes: Wishes) -> dict[str, str]:
@@ -256,7 +276,7 @@ def _comments(settings: Mapping[str, Any], inspection: Inspection | None, wishes
 
 def _suggestions(settings: Mapping[str, Any], inspection: Inspection | None) -> dict[str, Any]:
     suggestions: dict[str, Any] = {"module": "features.py", "estimator": "random_forest"}
-    if inspection and inspection.time_column:
+    if inspection and inspection.time_column and "features" not in settings:
         suggestions["time_column"] = inspection.time_column
     if inspection and inspection.task != "regression":
         suggestions["class_weight"] = "balanced"

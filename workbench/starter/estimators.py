@@ -54,7 +54,9 @@ def find_estimator(word: str, task: str | None) -> Estimator | None:
 
     With a task of None, it is found for classes or else for numbers.
     """
-    short = word if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", word) else _short_name(word)
+    is_path = re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", word)
+    short = _short_name(word.rpartition(".")[2]) if not is_path or word.startswith("sklearn.") else None
+    short = short or (word if is_path else None)
     if short is None:
         return None
     for name in [task] if task else ["binary", "regression"]:

@@ -15,7 +15,7 @@ from workbench.starter.code_files import ExampleColumn
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipelines.columns import ColumnGuess
+    from pipelines.columns import ColumnGuess, TaskName
 
 SAMPLED_ROWS = 50_000
 """Rows read for guessing; the training reads all."""
@@ -44,7 +44,7 @@ class Inspection:
 
     rows: int
     is_sample: bool
-    task: str
+    task: TaskName
     task_reason: str
     columns: tuple[ColumnReport, ...]
     id_column: str | None
@@ -95,14 +95,17 @@ def check_target(columns: Sequence[str], target: str | None, source: str) -> str
 
 def likely_target(columns: Sequence[str]) -> str:
     """The column most people would predict: one named like a target, else the last."""
+    return named_like_target(columns) or columns[-1]
+
+
+def named_like_target(columns: Sequence[str]) -> str | None:
+    """The column whose name says that it is a target, or None."""
     spelled = {re.sub(r"[\s\-]+", "_", name.strip().lower()): name for name in columns}
     for wanted in _TARGET_NAMES:
         if wanted in spelled:
             return spelled[wanted]
-    for name, original in spelled.items():
-        if re.search(r"(^|_)(target|label|outcome|churn(ed)?|fraud)(_|$)", name):
-            return original
-    return columns[-1]
+    words = re.compile(r"(^|_)(target|label|outcome|churn(ed)?|fraud)(_|$)")
+    return next((original for name, original in spelled.items() if words.search(name)), None)
 
 
 def inspect_data(frame: pd.DataFrame, target: str, *, is_sample: bool, source: str) -> Inspection:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.columns import TaskName
+
 NOTHING = "nothing"
 """Stands for the setting of a key that is understood and needs none."""
 
@@ -36,6 +38,9 @@ class Outcome:
 @dataclass
 class Conversion:
     """The settings found in a configuration file, and an account of every key."""
+
+    task: TaskName | None = None
+    """The pipeline's, where it is known already."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     """Dotted keys below `[pipelines.NAME]`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from store.errors import UsageError
 from store.layout import SETTINGS_FILE
-from workbench.settings import compose
+from workbench.settings import compose, load_project
 from workbench.starter.code_files import features_text, test_text
 from workbench.starter.draft import Draft, Wishes, draft_pipeline
 from workbench.starter.files import NewFiles, WrittenFile, already_a_project
@@ -57,8 +57,16 @@ def start_project(root: Path, wishes: Wishes, *, name: str | None = None) -> New
 
 
 def section_text(root: Path, wishes: Wishes) -> tuple[str, Draft]:
-    """The `[pipelines.NAME]` section alone, for a project that exists at `root` or will."""
+    """The `[pipelines.NAME]` section alone, for a project that exists at `root` or will.
+
+    Raises UsageError where the project has a pipeline of that name.
+    """
     draft = draft_pipeline(root, wishes)
+    if (root / SETTINGS_FILE).exists() and draft.pipeline.name in load_project(root).settings.pipelines:
+        raise UsageError(
+            f"{root / SETTINGS_FILE} has a pipeline {draft.pipeline.name!r} already",
+            "Give this one another name with --pipeline NAME.",
+        )
     return "\n" + pipeline_text(draft.pipeline) + "\n", draft
 
 
