@@ -95,7 +95,7 @@ def encode_predictions(
             "v": version,
             "s": schema_id,
             "t": microseconds(predicted_at),
-            "l": latency_ms,
+            "l": round(float(latency_ms), 3),
             "r": role,
             "i": prediction_ids[rows],
         }

@@ -1,0 +1,247 @@
+"""The DuckDB file: its tables, and connections to it that are short because others wait for them.
+
+DuckDB locks the file per process with POSIX locks, which a process loses as soon as it closes any
+descriptor of that file. So a process has it open once at a time, whatever its threads want.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.errors import BusyError, StorageError
+from store.layout import Layout
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SCHEMA_VERSION = 1
+ATTACHED = "log"
+"""Name that the file has within a reader's connection."""
+
+PREDICTION_COLUMNS = {
+    "prediction_id": "VARCHAR",
+    "model": "VARCHAR",
+    "version": "INTEGER",
+    "schema_id": "VARCHAR",
+    "predicted_at": "TIMESTAMP",
+    "prediction": "DOUBLE",
+    "label": "VARCHAR",
+    "probability": "DOUBLE",
+    "probabilities": "DOUBLE[]",
+    "numeric": "DOUBLE[]",
+    "categorical": "VARCHAR[]",
+    "latency_ms": "DOUBLE",
+    "role": "VARCHAR",
+    "request_id": "VARCHAR",
+}
+FEEDBACK_COLUMNS = {
+    "prediction_id": "VARCHAR",
+    "label": "VARCHAR",
+    "actual": "DOUBLE",
+    "received_at": "TIMESTAMP",
+    "observed_at": "TIMESTAMP",
+}
+SCHEMA_COLUMNS = {
+    "schema_id": "VARCHAR",
+    "position": "INTEGER",
+    "name": "VARCHAR",
+    "kind": "VARCHAR",
+    "slot": "INTEGER",  # the feature's place, from 1, in `numeric` or `categorical`
+}
+MODEL_COLUMNS = {"model": "VARCHAR", "version": "INTEGER", "schema_id": "VARCHAR"}
+TABLES = {
+    "predictions": PREDICTION_COLUMNS,
+    "feedback": FEEDBACK_COLUMNS,
+    "feedback_aside": FEEDBACK_COLUMNS,  # labels of predictions that are not known, or not yet
+    "schemas": SCHEMA_COLUMNS,
+    "models": MODEL_COLUMNS,
+    "segments": {"name": "VARCHAR", "taken_to": "BIGINT"},  # how much of each spool segment is in here
+    "meta": {"key": "VARCHAR", "value": "VARCHAR"},
+}
+
+_WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
+_READER_CONFIG = {
+    "threads": str(min(2, os.cpu_count() or 1)),
+    "memory_limit": "256MB",
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+_LONGEST_WAIT_S = 0.05
+
+
+class HeldError(BusyError):
+    """Another process has the DuckDB file open."""
+
+
+class _OneAtATime:
+    """The right of one thread of this process to have DuckDB files open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, timeout_s: float) -> Iterator[None]:
+        lock = self._lock
+        if not lock.acquire(timeout=max(timeout_s, 0.0)):
+            raise HeldError("this process itself reads or folds the prediction log", "Try again in a moment.")
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+_one_at_a_time = _OneAtATime()
+os.register_at_fork(after_in_child=_one_at_a_time.reset)
+
+
+@contextmanager
+def writing(layout: Layout, *, timeout_s: float = 5.0) -> Iterator[DuckDBPyConnection]:
+    """Open the file to write, creating it where there is none; for the fold, and always briefly.
+
+    Raises HeldError naming who has it open, StorageError where it is damaged, newer or can't be written.
+    """
+    import duckdb
+
+    deadline = time.monotonic() + timeout_s
+    with _one_at_a_time.turn(timeout_s):
+        if not layout.predictions.exists():
+            _create(layout)
+        config = {**_WRITER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
+        connection = _retry(lambda: duckdb.connect(str(layout.predictions), config=config), layout, deadline)
+        try:
+            _check_version(connection, "", layout.predictions)
+            yield connection
+        except duckdb.Error as error:
+            raise explained(error, layout.predictions) from error
+        finally:
+            connection.close()
+
+
+@contextmanager
+def reading(layout: Layout, *, timeout_s: float = 2.0) -> Iterator[tuple[DuckDBPyConnection, str | None]]:
+    """A connection in memory with the file attached read-only as `log`, and None; never creates the file.
+
+    Where the file is missing, or somebody else keeps it open for longer than `timeout_s`, nothing is attached
+    and the second value says so ("" for missing, else who holds it). Raises StorageError where it is damaged.
+    """
+    import duckdb
+
+    deadline = time.monotonic() + timeout_s
+    config = {**_READER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
+    quoted = str(layout.predictions).replace("'", "''")
+    with _one_at_a_time.turn(timeout_s):
+        connection = duckdb.connect(config=config)
+        try:
+            note: str | None = ""
+            if layout.predictions.exists():
+                attach = f"ATTACH '{quoted}' AS {ATTACHED} (READ_ONLY)"
+                try:
+                    _retry(lambda: connection.execute(attach), layout, deadline)
+                    _check_version(connection, f"{ATTACHED}.", layout.predictions)
+                    note = None
+                except HeldError as error:
+                    note = error.message
+            yield connection, note
+        finally:
+            connection.close()
+
+
+def explained(error: Exception, path: Path) -> StorageError:
+    """A DuckDB error that is about the file, not about a query, as one of ours."""
+    text = str(error).strip().split("\n")[0]
+    lowered = text.lower()
+    if "no space left" in lowered or "disk full" in lowered:
+        return StorageError(f"no space left on the disk of {path}", "Free some; nothing logged is lost.")
+    if "newer version" in lowered:
+        return StorageError(f"{path} was written by a newer DuckDB: {text}", "Upgrade the duckdb package.")
+    if "read-only file system" in lowered or "permission denied" in lowered:
+        return StorageError(f"cannot write {path}: {text}", "Mend its permissions.")
+    return StorageError(
+        f"{path} can't be used, it may be damaged: {text}",
+        "Move it aside; what is still in the spool is folded into a new one.",
+    )
+
+
+def create_tables(connection: DuckDBPyConnection) -> None:
+    """Make the tables of an empty file."""
+    for table, columns in TABLES.items():
+        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        connection.execute(f"CREATE TABLE {table} ({listed})")
+    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+
+
+def _create(layout: Layout) -> None:
+    """Make the file aside and move it into place, so that a crash leaves a whole one or none."""
+    import duckdb
+
+    layout.ensure()
+    new = layout.run / "predictions.new.duckdb"
+    try:
+        for leftover in (new, new.with_name(new.name + ".wal")):
+            leftover.unlink(missing_ok=True)
+        connection = duckdb.connect(str(new), config=_WRITER_CONFIG)
+        try:
+            create_tables(connection)
+        finally:
+            connection.close()
+        if not layout.predictions.exists():
+            new.rename(layout.predictions)
+    except OSError as error:
+        raise StorageError(f"cannot make {layout.predictions}: {error.strerror}", "Free the disk.") from error
+    except duckdb.Error as error:
+        raise explained(error, layout.predictions) from error
+
+
+def _retry(action: Any, layout: Layout, deadline: float) -> Any:
+    """Do `action` until the file's holder lets it; raises HeldError after the deadline."""
+    import duckdb
+
+    wait_s = 0.002
+    while True:
+        try:
+            return action()
+        except duckdb.Error as error:
+            text = str(error)
+            if "Could not set lock" not in text and "onflicting lock" not in text:
+                raise explained(error, layout.predictions) from error
+            if time.monotonic() >= deadline:
+                raise HeldError(_describe_holder(text, layout.predictions), "Close it there.") from error
+        time.sleep(wait_s)
+        wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
+
+
+def _describe_holder(text: str, path: Path) -> str:
+    holder = _HOLDER.search(text)
+    if holder is None:
+        return f"another process has {path.name} open"
+    return f"{Path(holder['program']).name} (process {holder['pid']}) has {path.name} open"
+
+
+def _check_version(connection: DuckDBPyConnection, prefix: str, path: Path) -> None:
+    import duckdb
+
+    try:
+        found = connection.execute(f"SELECT value FROM {prefix}meta WHERE key = 'schema_version'").fetchall()
+    except duckdb.CatalogException as error:
+        raise StorageError(
+            f"{path} is no prediction log of workbench", "Move it aside, or set another [store] path."
+        ) from error
+    version = int(found[0][0]) if found else None
+    if version is None or version > SCHEMA_VERSION:
+        raise StorageError(
+            f"{path} was written by a newer workbench (its tables have version {version},"
+            f" known here: {SCHEMA_VERSION})",
+            "Upgrade workbench.",
+        )

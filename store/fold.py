@@ -1,0 +1,252 @@
+"""The fold: moves what processes appended to the spool into DuckDB, exactly once.
+
+One transaction inserts rows and records up to which byte each segment was taken; only then is a complete
+segment deleted. So wherever it is killed, the next fold continues where the recorded one ended.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.batches import Batch
+from store.database import HeldError, reading, writing
+from store.errors import BusyError, StorageError
+from store.files import write_atomically
+from store.layout import Layout
+from store.locks import locked
+from store.settings import StoreSettings
+from store.spool import list_segments, lock_if_complete, read_chunks
+from store.views import LABELS, model_view, quoted, view_names
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_BATCH_ROWS = 20_000
+"""Rows in one transaction, about: the file is open for a fraction of a second, then others get a turn."""
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """What a fold did; `skipped` says why it left rows in the spool: who folds, or who holds the file."""
+
+    segments: int = 0
+    predictions: int = 0
+    feedback: int = 0
+    torn: list[str] = field(default_factory=list)
+    skipped: str | None = None
+
+
+def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
+    """Move all complete lines of the spool into the DuckDB file, and delete the segments that ended.
+
+    Does nothing where another process folds or holds the file; raises StorageError where the file is damaged
+    or the disk full, and then everything is still in the spool. Costs almost nothing when there is no news.
+    """
+    if not _has_news(list_segments(layout.spool)):
+        return FoldReport()
+    try:
+        with locked(layout.run / "fold.lock", what="folding the prediction log", timeout_s=0):
+            return _Fold(layout).run()
+    except BusyError as error:
+        return FoldReport(skipped=error.message)
+
+
+# Sizes of segments that are in DuckDB as far as they go: what spares an idle process opening it.
+_folded_sizes: dict[Path, int] = {}
+
+
+def _has_news(segments: list[Path]) -> bool:
+    for segment in segments:
+        try:
+            if segment.stat().st_size != _folded_sizes.get(segment):
+                return True
+        except FileNotFoundError:
+            continue
+        descriptor = lock_if_complete(segment)
+        if descriptor is not None:
+            os.close(descriptor)
+            return True
+    return False
+
+
+@dataclass
+class _Plan:
+    """What one transaction takes: rows, how far it reads each segment, and which segments end with it."""
+
+    batch: Batch = field(default_factory=Batch)
+    taken_to: dict[str, int] = field(default_factory=dict)
+    ended: list[Path] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return self.batch.n_predictions + self.batch.n_feedback >= MAX_BATCH_ROWS
+
+
+class _Fold:
+    """One run of the fold, under its lock."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._taken_to: dict[str, int] = {}
+        self._torn: list[str] = []
+        self._predictions = self._feedback = self._segments = 0
+
+    def run(self) -> FoldReport:
+        skipped = None
+        try:
+            self._taken_to = self._recorded()
+            while self._step():
+                pass
+        except HeldError as error:
+            skipped = error.message
+        return FoldReport(self._segments, self._predictions, self._feedback, self._torn, skipped)
+
+    def _recorded(self) -> dict[str, int]:
+        with reading(self._layout) as (connection, held):
+            if held:
+                raise HeldError(held)
+            if held == "":
+                return {}
+            return dict(connection.execute("SELECT name, taken_to FROM log.segments").fetchall())
+
+    def _step(self) -> bool:
+        """One transaction; False when there was nothing left to do."""
+        with ExitStack() as locks:
+            plan = self._plan(locks)
+            if plan.taken_to:
+                with writing(self._layout) as connection:
+                    _commit(connection, plan, {path.name for path in list_segments(self._layout.spool)})
+            elif not plan.ended:
+                return False
+            self._taken_to.update(plan.taken_to)
+            for segment in plan.ended:
+                segment.unlink(missing_ok=True)
+                _folded_sizes.pop(segment, None)
+        self._predictions += plan.batch.n_predictions
+        self._feedback += plan.batch.n_feedback
+        self._segments += len(plan.ended)
+        self._torn += plan.torn
+        return plan.is_full
+
+    def _plan(self, locks: ExitStack) -> _Plan:
+        plan = _Plan()
+        for segment in list_segments(self._layout.spool):
+            if plan.is_full:
+                break
+            # First the lock, then the reading: nothing is appended to a locked segment any more.
+            descriptor = lock_if_complete(segment)
+            if descriptor is not None:
+                locks.callback(os.close, descriptor)
+            self._read(segment, plan, is_complete=descriptor is not None)
+        return plan
+
+    def _read(self, segment: Path, plan: _Plan, *, is_complete: bool) -> None:
+        start = end = self._taken_to.get(segment.name, 0)
+        damaged: list[bytes] = []
+        for chunk in read_chunks(segment, start, chunk_bytes=_CHUNK_BYTES, whole=is_complete):
+            damaged += chunk.damaged
+            damaged += plan.batch.add_all(chunk.payloads)
+            end = chunk.end
+            if plan.is_full:
+                break
+        if damaged:
+            plan.torn.append(self._keep(segment, start, damaged))
+        if end > start:
+            plan.taken_to[segment.name] = end
+        try:
+            size = segment.stat().st_size
+        except FileNotFoundError:
+            return
+        if is_complete and end >= size:
+            plan.ended.append(segment)
+        _folded_sizes[segment] = end
+
+    def _keep(self, segment: Path, start: int, damaged: list[bytes]) -> str:
+        """Put damaged lines aside before their segment goes."""
+        folder = self._layout.spool / "torn"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {folder}: {error.strerror}", "Free the disk.") from error
+        path = folder / f"{segment.stem}.{start}"
+        write_atomically(path, b"\n".join(damaged) + b"\n")
+        lines = "1 damaged line" if len(damaged) == 1 else f"{len(damaged)} damaged lines"
+        return f"{lines} in {segment.name}, kept in {path}"
+
+
+def _commit(connection: DuckDBPyConnection, plan: _Plan, existing: set[str]) -> None:
+    batch = plan.batch
+    connection.execute("BEGIN")
+    _add_schemas(connection, batch)
+    if batch.n_predictions:
+        connection.register("new_predictions", batch.predictions())
+        connection.execute("INSERT INTO predictions BY NAME SELECT * FROM new_predictions")
+        _adopt_feedback(connection)
+    if batch.n_feedback:
+        connection.register("new_feedback", batch.feedback())
+        known = (
+            "prediction_id IN"
+            " (SELECT p.prediction_id FROM predictions p SEMI JOIN new_feedback USING (prediction_id))"
+        )
+        for table, condition in (("feedback", known), ("feedback_aside", f"NOT ({known})")):
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_feedback WHERE {condition}")
+    recorded = dict(connection.execute("SELECT name, taken_to FROM segments").fetchall())
+    recorded = {name: end for name, end in recorded.items() if name in existing} | plan.taken_to
+    connection.execute("DELETE FROM segments")
+    connection.executemany("INSERT INTO segments VALUES (?, ?)", [*recorded.items()])
+    connection.execute("COMMIT")
+
+
+def _adopt_feedback(connection: DuckDBPyConnection) -> None:
+    """Labels that came before their predictions join the others."""
+    if not connection.execute("FROM feedback_aside LIMIT 1").fetchall():
+        return
+    arrived = "prediction_id IN (SELECT prediction_id FROM new_predictions)"
+    connection.execute(f"INSERT INTO feedback SELECT * FROM feedback_aside WHERE {arrived}")
+    connection.execute(f"DELETE FROM feedback_aside WHERE {arrived}")
+
+
+def _add_schemas(connection: DuckDBPyConnection, batch: Batch) -> None:
+    """Record new schemas and models, and bring the views up to date with them."""
+    schemas = {row[0] for row in connection.execute("SELECT DISTINCT schema_id FROM schemas").fetchall()}
+    rows = [row for row in batch.schema_rows() if row[0] not in schemas]
+    if rows:
+        connection.executemany("INSERT INTO schemas VALUES (?, ?, ?, ?, ?)", rows)
+    models = {*connection.execute("SELECT model, version, schema_id FROM models").fetchall()}
+    new = sorted(batch.models - models)
+    if new:
+        connection.executemany("INSERT INTO models VALUES (?, ?, ?)", new)
+    changed = {row[0] for row in rows}
+    pairs = {(model, schema_id) for model, _, schema_id in models}
+    if changed or any((model, schema_id) not in pairs for model, _, schema_id in new):
+        make_views(connection)
+
+
+def make_views(connection: DuckDBPyConnection) -> None:
+    """(Re)make `labels` and the view of every model, in the file itself, for any DuckDB client."""
+    connection.execute(f"CREATE OR REPLACE VIEW labels AS {LABELS.format(feedback='feedback')}")
+    schemas = stored_schemas(connection, "")
+    for model, name in view_names(schemas).items():
+        connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {model_view(model, schemas[model])}")
+
+
+def stored_schemas(
+    connection: DuckDBPyConnection, prefix: str
+) -> dict[str, dict[str, list[tuple[str, str, int]]]]:
+    """Features (name, kind, slot) of each schema of each model, newest schema last."""
+    found: dict[str, dict[str, list[tuple[str, str, int]]]] = {}
+    for model, schema_id, name, kind, slot in connection.execute(
+        "SELECT m.model, m.schema_id, s.name, s.kind, s.slot"
+        f" FROM (SELECT model, schema_id, max(version) AS newest FROM {prefix}models GROUP BY ALL) m"
+        f" LEFT JOIN {prefix}schemas s USING (schema_id) ORDER BY m.model, newest, m.schema_id, s.position"
+    ).fetchall():
+        features = found.setdefault(model, {}).setdefault(schema_id, [])
+        if name is not None:
+            features.append((name, kind, slot))
+    return found

@@ -1,0 +1,336 @@
+"""Reading the prediction log: what is folded and what is still in the spool, as one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.batches import Batch
+from store.database import (
+    ATTACHED,
+    FEEDBACK_COLUMNS,
+    MODEL_COLUMNS,
+    PREDICTION_COLUMNS,
+    SCHEMA_COLUMNS,
+    HeldError,
+    explained,
+    reading,
+)
+from store.errors import UsageError
+from store.fold import stored_schemas
+from store.ids import is_prediction_id
+from store.layout import Layout
+from store.read_only_sql import check_read_only, one_line
+from store.records import decode
+from store.spool import list_segments, read_chunks
+from store.views import LABELS, model_view, quoted, view_names
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_SPOOL_BYTES = 64 << 20
+"""How much of an unfolded spool a reader takes in, the newest; more piles up only while the file is held."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The answer to a query. `note` says what is missing from it, where the DuckDB file can't be read."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    note: str | None = None
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as objects."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class ModelCount:
+    """How many predictions of a model version are logged, and how many have a label."""
+
+    model: str
+    version: int
+    predictions: int
+    labelled: int
+    first_at: datetime
+    last_at: datetime
+
+
+class PredictionReader:
+    """Answers questions about the log of one project, from any thread; opens the file only while it reads.
+
+    Where somebody else keeps the DuckDB file open for longer than `timeout_s`, answers come from the spool
+    alone and `note` (of the last answer) names the holder.
+    """
+
+    def __init__(self, layout: Layout, *, timeout_s: float = 2.0) -> None:
+        self._layout = layout
+        self._timeout_s = timeout_s
+        self._spooled = _SpooledIds(layout.spool)
+        self.note: str | None = None
+
+    def query(self, sql: str, *, limit: int | None = None) -> Table:
+        """Run one SELECT of the user's own (or DESCRIBE, SUMMARIZE, SHOW, EXPLAIN); local files can be read.
+
+        It sees `predictions`, `feedback`, `schemas`, `labels` (the latest of each prediction) and a view for
+        each model, spool included, and the file itself as `log`. Times are UTC. `limit` cuts the rows.
+        Raises UsageError for wrong SQL and for whatever would write.
+        """
+        import duckdb
+
+        with self._open() as connection:
+            self._make_views(connection)
+            check_read_only(connection, sql)
+            connection.execute("SET lock_configuration = true")
+            try:
+                connection.execute(sql)
+                columns = tuple(column[0] for column in connection.description or ())
+                rows = connection.fetchall() if limit is None else connection.fetchmany(limit)
+            except duckdb.Error as error:
+                raise UsageError(one_line(error), "See what there is with: SHOW TABLES.") from error
+            return Table(columns, rows, self.note)
+
+    def recent(self, model: str | None = None, limit: int = 100, *, version: int | None = None) -> Table:
+        """The newest predictions first, with `features` by name and the latest label as `actual_label`."""
+        conditions, values = ["true"], list[Any]()
+        for column, value in (("model", model), ("version", version)):
+            if value is not None:
+                conditions.append(f"{column} = ?")
+                values.append(value)
+        with self._open() as connection:
+            found = connection.execute(
+                f"SELECT * FROM predictions WHERE {' AND '.join(conditions)}"
+                " ORDER BY predicted_at DESC, prediction_id DESC LIMIT ?",
+                [*values, limit],
+            ).fetchall()
+            rows = [dict(zip(PREDICTION_COLUMNS, row, strict=True)) for row in found]
+            ids = [row["prediction_id"] for row in rows]
+            labels = dict(
+                connection.execute(
+                    "SELECT prediction_id, arg_max(label, received_at) FROM feedback"
+                    " WHERE prediction_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY prediction_id",
+                    [ids],
+                ).fetchall()
+            )
+            schemas = self._schemas(connection, {row["schema_id"] for row in rows})
+        shown = [
+            "prediction_id",
+            "model",
+            "version",
+            "predicted_at",
+            "prediction",
+            "label",
+            "actual_label",
+            "probability",
+            "probabilities",
+            "latency_ms",
+            "role",
+            "request_id",
+            "features",
+        ]
+        for row in rows:
+            row["predicted_at"] = row["predicted_at"].replace(tzinfo=UTC)
+            row["actual_label"] = labels.get(row["prediction_id"])
+            row["features"] = {
+                name: row[kind][slot - 1]
+                for name, kind, slot in schemas.get(row["schema_id"], ())
+                if row[kind] and slot <= len(row[kind])
+            }
+        return Table(tuple(shown), [tuple(row[name] for name in shown) for row in rows], self.note)
+
+    def counts(self) -> list[ModelCount]:
+        """Predictions and labels of each model version, in order of name and version."""
+        with self._open() as connection:
+            found = connection.execute(
+                "SELECT model, version, count(*), count(l.prediction_id),"
+                " min(predicted_at), max(predicted_at)"
+                " FROM predictions LEFT JOIN (SELECT DISTINCT prediction_id FROM feedback) l"
+                " USING (prediction_id) GROUP BY model, version ORDER BY model, version"
+            ).fetchall()
+        return [
+            ModelCount(model, version, n, labelled, first.replace(tzinfo=UTC), last.replace(tzinfo=UTC))
+            for model, version, n, labelled, first, last in found
+        ]
+
+    def known_ids(self, ids: Collection[str]) -> set[str]:
+        """Those of `ids` that are of logged predictions.
+
+        While somebody holds the DuckDB file, an id that has the form of one of ours counts as known: its
+        label is kept whatever it turns out to be.
+        """
+        # The spool first: what leaves it meanwhile is in the file when that is looked at.
+        known = self._spooled.among(ids)
+        unseen = [prediction_id for prediction_id in ids if prediction_id not in known]
+        self.note = None
+        if not unseen:
+            return known
+        try:
+            with reading(self._layout, timeout_s=self._timeout_s) as (connection, missing):
+                self.note = missing or None
+                if missing is None:
+                    known.update(
+                        row[0]
+                        for row in connection.execute(
+                            f"SELECT prediction_id FROM {ATTACHED}.predictions"
+                            " WHERE prediction_id IN (SELECT unnest(?::VARCHAR[]))",
+                            [unseen],
+                        ).fetchall()
+                    )
+        except HeldError as error:
+            self.note = error.message
+        if self.note:
+            known.update(filter(is_prediction_id, unseen))
+        return known
+
+    @contextmanager
+    def _open(self) -> Iterator[DuckDBPyConnection]:
+        """A connection in which `predictions`, `feedback`, `schemas` and `models` include the spool."""
+        import duckdb
+
+        with reading(self._layout, timeout_s=self._timeout_s) as (connection, missing):
+            try:
+                # What is in the spool is read after the file was opened: until it is closed, no fold can
+                # move rows, so none is seen twice and none is missed.
+                taken_to: dict[str, int] = {}
+                if missing is None:
+                    taken_to = dict(
+                        connection.execute(f"SELECT name, taken_to FROM {ATTACHED}.segments").fetchall()
+                    )
+                batch, skipped_bytes = _read_spool(self._layout.spool, taken_to)
+                _unite(connection, batch, is_attached=missing is None)
+            except duckdb.Error as error:
+                raise explained(error, self._layout.predictions) from error
+            self.note = None
+            if missing:
+                self.note = f"{missing}: only what is not yet in it is shown"
+            elif skipped_bytes:
+                self.note = f"the oldest {skipped_bytes / 1e6:.0f} MB of the spool are not shown"
+            yield connection
+
+    def _schemas(
+        self, connection: DuckDBPyConnection, schema_ids: Collection[str]
+    ) -> dict[str, list[tuple[str, str, int]]]:
+        found: dict[str, list[tuple[str, str, int]]] = {}
+        for schema_id, name, kind, slot in connection.execute(
+            "SELECT schema_id, name, kind, slot FROM schemas"
+            " WHERE schema_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY schema_id, position",
+            [list(schema_ids)],
+        ).fetchall():
+            found.setdefault(schema_id, []).append((name, kind, slot))
+        return found
+
+    def _make_views(self, connection: DuckDBPyConnection) -> None:
+        connection.execute(f"CREATE VIEW labels AS {LABELS.format(feedback='feedback')}")
+        schemas = stored_schemas(connection, "")
+        for model, name in view_names(schemas).items():
+            connection.execute(f"CREATE VIEW {quoted(name)} AS {model_view(model, schemas[model])}")
+
+
+def _read_spool(folder: Path, taken_to: dict[str, int]) -> tuple[Batch, int]:
+    """What is in the spool beyond what is folded, and how many bytes were left out for being too many."""
+    sizes = {}
+    for segment in list_segments(folder):
+        try:
+            sizes[segment] = segment.stat().st_size - taken_to.get(segment.name, 0)
+        except FileNotFoundError:
+            continue
+    excess = max(0, sum(sizes.values()) - MAX_SPOOL_BYTES)
+    left_out = excess
+    batch = Batch()
+    for segment, size in sizes.items():
+        skipped = min(excess, size)
+        excess -= skipped
+        if size > skipped:
+            # A start within a line only makes that line one that isn't read.
+            for chunk in read_chunks(segment, taken_to.get(segment.name, 0) + skipped):
+                batch.add_all(chunk.payloads)
+    return batch, left_out
+
+
+def _unite(connection: DuckDBPyConnection, batch: Batch, *, is_attached: bool) -> None:
+    """Make views of the file's tables that include the batch."""
+    _view(connection, "predictions", PREDICTION_COLUMNS, batch.n_predictions, is_attached, batch.predictions)
+    known = f"SELECT prediction_id FROM {ATTACHED}.predictions UNION ALL " if is_attached else ""
+    if batch.n_feedback and not batch.n_predictions:
+        known = known.removesuffix(" UNION ALL ")
+    elif batch.n_predictions:
+        known += "SELECT prediction_id FROM spooled_predictions"
+    # As in the file: labels of unknown predictions stay aside.
+    condition = f" WHERE prediction_id IN ({known})" if known else " WHERE false"
+    _view(connection, "feedback", FEEDBACK_COLUMNS, batch.n_feedback, is_attached, batch.feedback, condition)
+    for table, columns, rows in (
+        ("schemas", SCHEMA_COLUMNS, batch.schema_rows()),
+        ("models", MODEL_COLUMNS, sorted(batch.models)),
+    ):
+        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        connection.execute(f"CREATE TABLE {table} ({listed})")
+        if is_attached:
+            connection.execute(f"INSERT INTO {table} FROM {ATTACHED}.{table}")
+        if rows:
+            marks = ", ".join("?" * len(columns))
+            key = "schema_id" if table == "schemas" else "(model, version, schema_id)"
+            connection.execute(f"CREATE TEMP TABLE more AS FROM {table} LIMIT 0")
+            connection.executemany(f"INSERT INTO more VALUES ({marks})", rows)
+            connection.execute(
+                f"INSERT INTO {table} SELECT * FROM more WHERE {key} NOT IN (SELECT {key} FROM {table})"
+            )
+            connection.execute("DROP TABLE more")
+
+
+def _view(
+    connection: DuckDBPyConnection,
+    name: str,
+    columns: dict[str, str],
+    n_spooled: int,
+    is_attached: bool,
+    spooled: Any,
+    condition: str = "",
+) -> None:
+    listed = ", ".join(f'"{column}"' for column in columns)
+    parts = [f"SELECT {listed} FROM {ATTACHED}.{name}"] if is_attached else []
+    if n_spooled:
+        connection.register(f"spooled_{name}", spooled())
+        parts.append(f"SELECT {listed} FROM spooled_{name}{condition}")
+    if not parts:
+        nothing = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in columns.items())
+        parts = [f"SELECT {nothing} WHERE false"]
+    connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
+
+
+class _SpooledIds:
+    """Ids of the predictions in the spool, read once as they come in."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._read_to: dict[str, int] = {}
+        self._ids: dict[str, set[str]] = {}
+
+    def among(self, ids: Collection[str]) -> set[str]:
+        with self._lock:
+            self._refresh()
+            wanted = set(ids)
+            found: set[str] = set()
+            for spooled in self._ids.values():
+                found |= wanted & spooled
+            return found
+
+    def _refresh(self) -> None:
+        segments = list_segments(self._folder)
+        for gone in self._ids.keys() - {segment.name for segment in segments}:
+            del self._ids[gone], self._read_to[gone]
+        for segment in segments:
+            ids = self._ids.setdefault(segment.name, set())
+            self._read_to.setdefault(segment.name, 0)
+            for chunk in read_chunks(segment, self._read_to[segment.name]):
+                for payload in chunk.payloads:
+                    record = decode(payload)
+                    if record is not None and record["k"] == "p" and isinstance(record.get("i"), list):
+                        ids.update(map(str, record["i"]))
+                self._read_to[segment.name] = chunk.end
