@@ -1,0 +1,266 @@
+"""The reference profile: how each feature and the prediction were distributed when a version was trained.
+
+It is stored with the run as `reference_profile.json`. Charts and drift tests count every window over its
+bins.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from store.binning import bin_edges, coarsen
+from store.counts import Counts, as_numbers, as_texts, center_of, count_categories, count_numbers, in_order
+from store.errors import DataError
+from store.records import Kind, class_text
+
+PROFILE_FILE = "reference_profile.json"
+FORMAT = 1
+MAX_CATEGORIES = 1_000
+"""Categories kept by name; the rarer ones count as `unseen` in the reference itself too."""
+N_BLOCKS = 100
+MAX_BLOCK_BINS = 60
+
+FeatureKind = Literal["numeric", "categorical", "boolean", "datetime"]
+Task = Literal["binary", "multiclass", "regression"]
+
+
+@dataclass(frozen=True)
+class FeatureProfile:
+    """One feature of the reference: its bins and what was in them."""
+
+    name: str
+    kind: FeatureKind
+    counts: Counts
+    edges: tuple[float, ...] = ()
+    """Of numbers: 49 quantiles or fewer, or the values where they are few; see store.binning."""
+    coarse: tuple[int, ...] = ()
+    """Positions in `edges` of the 9 or fewer that PSI and χ² use."""
+    categories: tuple[str, ...] = ()
+    """Of categories: most frequent first; of classes: in the model's order."""
+    minimum: float | None = None
+    maximum: float | None = None
+    blocks: tuple[tuple[int, ...], ...] | None = None
+    """Where the reference is ordered in time: counts of the coarse bins, or categories, in each of its blocks
+    of consecutive rows; from them comes how much windows differ without any drift."""
+    floor: float | None = None
+    """An effect below which this feature's windows are never flagged, where somebody computed one."""
+
+    @property
+    def is_categorical(self) -> bool:
+        return self.kind == "categorical"
+
+    @property
+    def log_kind(self) -> Kind:
+        """Where the prediction log keeps the feature: among the numbers or among the texts."""
+        return "categorical" if self.is_categorical else "numeric"
+
+    def coarse_bins(self, bins: Sequence[int]) -> tuple[int, ...]:
+        """Counts of the bins for PSI and χ², from those of all bins; categories stay as they are."""
+        import numpy as np
+
+        if self.is_categorical:
+            return tuple(bins)
+        return tuple(coarsen(np.asarray(bins, dtype=np.int64), np.asarray(self.coarse)).tolist())
+
+    def as_json(self) -> dict[str, Any]:
+        values: dict[str, Any] = {"name": self.name, "kind": self.kind, "counts": self.counts.as_json()}
+        for name in ("edges", "coarse", "categories", "minimum", "maximum", "blocks", "floor"):
+            value = getattr(self, name)
+            if value not in (None, ()):
+                values[name] = value
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> FeatureProfile:
+        blocks = values.get("blocks")
+        return cls(
+            name=values["name"],
+            kind=values["kind"],
+            counts=Counts.from_json(values["counts"]),
+            edges=tuple(values.get("edges", ())),
+            coarse=tuple(values.get("coarse", ())),
+            categories=tuple(values.get("categories", ())),
+            minimum=values.get("minimum"),
+            maximum=values.get("maximum"),
+            blocks=None if blocks is None else tuple(tuple(block) for block in blocks),
+            floor=values.get("floor"),
+        )
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The reference of one model version."""
+
+    task: Task
+    rows: int
+    features: tuple[FeatureProfile, ...]
+    prediction: FeatureProfile
+    """Predicted values, or classes."""
+    score: FeatureProfile | None = None
+    """Of two classes the probability of the second, of more the highest one; None for regression."""
+    ordered_by_time: bool = False
+    block_rows: int | None = None
+    """Rows in each block, where the reference is ordered in time."""
+    redacted: tuple[str, ...] = ()
+    """Features that are left out on purpose."""
+    created_at: str = ""
+
+    def feature(self, name: str) -> FeatureProfile:
+        """The feature called `name`; raises KeyError."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise KeyError(name)
+
+    def to_json(self) -> str:
+        """The profile as the text of its file."""
+        values = {
+            "format": FORMAT,
+            "task": self.task,
+            "rows": self.rows,
+            "created_at": self.created_at,
+            "ordered_by_time": self.ordered_by_time,
+            "block_rows": self.block_rows,
+            "redacted": self.redacted,
+            "features": [feature.as_json() for feature in self.features],
+            "prediction": self.prediction.as_json(),
+            "score": None if self.score is None else self.score.as_json(),
+        }
+        return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Profile:
+        """Read a profile; raises DataError where it is none, or of a newer format."""
+        try:
+            values = json.loads(text)
+            if values["format"] > FORMAT:
+                raise DataError(
+                    f"the reference profile has format {values['format']}, known here: {FORMAT}",
+                    "Upgrade workbench.",
+                )
+            score = values["score"]
+            return cls(
+                task=values["task"],
+                rows=values["rows"],
+                features=tuple(FeatureProfile.from_json(feature) for feature in values["features"]),
+                prediction=FeatureProfile.from_json(values["prediction"]),
+                score=None if score is None else FeatureProfile.from_json(score),
+                ordered_by_time=values["ordered_by_time"],
+                block_rows=values["block_rows"],
+                redacted=tuple(values["redacted"]),
+                created_at=values["created_at"],
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"this is no reference profile: {error}", "Train the version again, or profile a data file."
+            ) from error
+
+
+def build_profile(
+    columns: Mapping[str, Any],
+    kinds: Mapping[str, FeatureKind],
+    prediction: Any,
+    *,
+    task: Task,
+    classes: Sequence[Any] | None = None,
+    scores: Any = None,
+    ordered_by_time: bool = False,
+    redact: Collection[str] = (),
+) -> Profile:
+    """Profile the reference: columns (each of n rows: arrays, Series or lists) and its predictions (n,).
+
+    `scores` are probabilities of the second class (n,) or of all classes (n, n_classes). With
+    `ordered_by_time` the rows must come in order of time. Redacted columns are left out.
+    """
+    rows = len(prediction)
+    size = max(1, math.ceil(rows / N_BLOCKS)) if ordered_by_time and rows else None
+    features = tuple(
+        profile_feature(name, kinds[name], values, block_rows=size)
+        for name, values in columns.items()
+        if name not in redact
+    )
+    if task == "regression":
+        predicted = profile_feature("prediction", "numeric", prediction, block_rows=size)
+        score = None
+    else:
+        texts = None if classes is None else [class_text(value) for value in classes]
+        predicted = profile_feature(
+            "prediction", "categorical", prediction, categories=texts, block_rows=size
+        )
+        score = (
+            None if scores is None else profile_feature("score", "numeric", _score(scores), block_rows=size)
+        )
+    return Profile(
+        task=task,
+        rows=rows,
+        features=features,
+        prediction=predicted,
+        score=score,
+        ordered_by_time=ordered_by_time,
+        block_rows=size,
+        redacted=tuple(name for name in columns if name in redact),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+
+
+def profile_feature(
+    name: str,
+    kind: FeatureKind,
+    values: Any,
+    *,
+    categories: Sequence[str] | None = None,
+    block_rows: int | None = None,
+) -> FeatureProfile:
+    """Bins and counts of one column; `categories` fixes which there are and their order."""
+    import numpy as np
+
+    if kind == "categorical":
+        texts = as_texts(values)
+        if categories is None:
+            frequent = Counter(text for text in texts if text is not None)
+            ordered = sorted(frequent, key=lambda text: (-frequent[text], text))
+            categories = ordered[:MAX_CATEGORIES]
+        feature = FeatureProfile(
+            name, kind, count_categories(texts, categories), categories=tuple(categories)
+        )
+    else:
+        numbers, null = as_numbers(values)
+        finite = numbers[np.isfinite(numbers)]
+        edges, coarse = bin_edges(finite)
+        feature = FeatureProfile(
+            name,
+            kind,
+            count_numbers(numbers, null, edges, center_of(finite)),
+            edges=tuple(edges),
+            coarse=tuple(coarse),
+            minimum=float(finite.min()) if finite.size else None,
+            maximum=float(finite.max()) if finite.size else None,
+        )
+    if block_rows is None or (feature.is_categorical and len(feature.categories) > MAX_BLOCK_BINS):
+        return feature
+    blocks = []
+    for start in range(0, len(values), block_rows):
+        counts = count(feature, in_order(values, start, start + block_rows))
+        blocks.append(feature.coarse_bins(counts.bins))
+    return FeatureProfile(**{**feature.__dict__, "blocks": tuple(blocks)})
+
+
+def count(feature: FeatureProfile, values: Any) -> Counts:
+    """Counts of a column (n,) over the bins of `feature`; counts of parts merge to those of the whole."""
+    if feature.is_categorical:
+        return count_categories(as_texts(values), feature.categories)
+    numbers, null = as_numbers(values)
+    return count_numbers(numbers, null, feature.edges, feature.counts.center)
+
+
+def _score(scores: Any) -> Any:
+    import numpy as np
+
+    array = np.asarray(scores, dtype=np.float64)
+    return array if array.ndim == 1 else (array[:, 1] if array.shape[1] == 2 else array.max(axis=1))
