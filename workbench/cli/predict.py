@@ -26,17 +26,18 @@ def predict(invocation: Invocation, model: str, input: Path, output: Path | None
 
     MODEL may name another version: bikes/3, bikes@challenger, bikes/latest.
     """
-    from pipelines.score import score
     from store.errors import NotFoundError
+
+    project = invocation.project
+    if not input.exists():
+        raise NotFoundError(f"no file {input}", "Check the path.")
+    version = resolve_version(invocation, model)
+    from pipelines.score import score
     from store.log import PredictionLog
     from store.model_files import environment_differences, load_model
     from workbench.output import say, warn
     from workbench.progress import ScoreProgress
 
-    if not input.exists():
-        raise NotFoundError(f"no file {input}", "Check the path.")
-    version = resolve_version(invocation, model)
-    project = invocation.project
     assert version.model_dir is not None
     loaded = load_model(
         version.model_dir, trusted_types=project.settings.serve.trusted_types, layout=invocation.layout

@@ -28,13 +28,14 @@ def serve(invocation: Invocation, host: str | None, port: int | None, uri: str |
 
     MODEL_URI, or MODEL_NAME with MODEL_STAGE, stand for --uri; PORT for --port.
     """
-    from serve.main import ServerConfig
-    from serve.main import serve as run_server
     from store.tracking import resolve_uri
     from workbench.settings import served_uri
 
     uri = uri or served_uri(os.environ)
     project, has_file = _project(invocation, host, port, uri)
+    from serve.main import ServerConfig
+    from serve.main import serve as run_server
+
     config = ServerConfig(
         settings=project.settings.serve,
         store=project.settings.store,

@@ -27,10 +27,10 @@ def status(invocation: Invocation, as_json: bool) -> None:
 
 def gather(invocation: Invocation) -> dict[str, Any]:
     """The state in the shape of `status --json`; parts that nothing provides are None or empty."""
+    project = invocation.project
     from serve.control import running_server
     from store.jobs import list_jobs
 
-    project = invocation.project
     server = running_server(project.layout)
     return {
         "project": {

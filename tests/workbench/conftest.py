@@ -1,0 +1,182 @@
+"""A project in a folder of its own, runs in it as MLflow lays them out, and the command line on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SETTINGS = """\
+[project]
+name = "shop"
+
+[pipelines.churn]
+data = "data/customers.csv"
+target = "churned"
+
+[pipelines.spend]
+data = "data/customers.csv"
+target = "total"
+"""
+EXPERIMENT_IDS = {"churn": "101", "spend": "102", "scratch": "103"}
+MLMODEL = """\
+artifact_path: model
+flavors:
+  python_function:
+    loader_module: mlflow.sklearn
+    model_path: model.skops
+    python_version: 3.11.0
+  sklearn:
+    pickled_model: model.skops
+    serialization_format: skops
+    sklearn_version: 1.6.0
+run_id: {run_id}
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Workbench = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings from outside, and nothing that a command sets stays."""
+    for name in list(os.environ):
+        if name.startswith(("WORKBENCH_", "MLFLOW_", "MODEL_")) or name in (
+            "PORT",
+            "NO_COLOR",
+            "FORCE_COLOR",
+        ):
+            monkeypatch.delenv(name)
+    for name in ("MLFLOW_ALLOW_FILE_STORE", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "true")
+    monkeypatch.setenv("WORKBENCH_DEBUG", "0")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def workbench(capsys: pytest.CaptureFixture[str]) -> Workbench:
+    """Runs the command line in this process and returns its exit code, stdout and stderr."""
+    from workbench.cli import execute
+
+    def run(*args: str | Path) -> Result:
+        capsys.readouterr()
+        code = execute([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        return Result(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def process() -> Workbench:
+    """Runs the command line in a process of its own."""
+
+    def run(*args: str | Path, **options: Any) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "workbench", *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            **options,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two pipelines on one small file, and no runs; the current folder."""
+    (tmp_path / "workbench.toml").write_text(SETTINGS)
+    (tmp_path / "data").mkdir()
+    rows = [f"{20 + i % 50},{i % 7},{i % 2},{i * 1.5}" for i in range(60)]
+    (tmp_path / "data" / "customers.csv").write_text("\n".join(["age,orders,churned,total", *rows, ""]))
+    return tmp_path
+
+
+@pytest.fixture
+def make_run(project: Path) -> Callable[..., str]:
+    """Writes a finished run, with a model on request, as MLflow's file store lays it out; returns its id."""
+    started = iter(range(1_767_225_600_000, 1_800_000_000_000, 60_000))
+
+    def write(
+        name: str,
+        *,
+        experiment: str = "churn",
+        params: Mapping[str, object] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        has_model: bool = False,
+        status: int = 3,
+    ) -> str:
+        experiment_folder = project / "mlruns" / EXPERIMENT_IDS[experiment]
+        if not experiment_folder.exists():
+            experiment_folder.mkdir(parents=True)
+            (experiment_folder / "meta.yaml").write_text(
+                f"artifact_location: {experiment_folder.as_uri()}\ncreation_time: 1767225600000\n"
+                f"experiment_id: '{experiment_folder.name}'\nlast_update_time: 1767225600000\n"
+                f"lifecycle_stage: active\nname: {experiment}\n"
+            )
+        run_id = uuid.uuid4().hex
+        folder = experiment_folder / run_id
+        for part in ("params", "metrics", "tags", "artifacts"):
+            (folder / part).mkdir(parents=True)
+        begin = next(started)
+        for key, value in (params or {}).items():
+            (folder / "params" / key).write_text(str(value))
+        for key, value in (metrics or {}).items():
+            (folder / "metrics" / key).write_text(f"{begin} {value} 0\n")
+        for key, value in {"mlflow.runName": name, **(tags or {})}.items():
+            (folder / "tags" / key).write_text(value)
+        if has_model:
+            model = folder / "artifacts" / "model"
+            model.mkdir()
+            (model / "MLmodel").write_text(MLMODEL.format(run_id=run_id))
+        (folder / "meta.yaml").write_text(
+            f"artifact_uri: {(folder / 'artifacts').as_uri()}\nend_time: {begin + 2000}\nentry_point_name: ''\n"
+            f"experiment_id: '{experiment_folder.name}'\nlifecycle_stage: active\nrun_id: {run_id}\n"
+            f"run_name: {name}\nrun_uuid: {run_id}\nsource_name: ''\nsource_type: 4\nsource_version: ''\n"
+            f"start_time: {begin}\nstatus: {status}\ntags: []\nuser_id: ann\n"
+        )
+        return run_id
+
+    return write
+
+
+@pytest.fixture
+def versions(make_run: Callable[..., str], workbench: Workbench) -> list[str]:
+    """Three registered versions of `churn`, roc_auc 0.90, 0.95 and 0.93; returns their runs' ids."""
+    run_ids = [
+        make_run(
+            f"try-{i}", params={"max_depth": i}, metrics={"roc_auc": auc, "log_loss": 1 - auc}, has_model=True
+        )
+        for i, auc in enumerate((0.90, 0.95, 0.93), 1)
+    ]
+    for run_id in run_ids:
+        registered = workbench("models", "register", run_id)
+        assert registered.code == 0, registered.err
+    return run_ids
