@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from store.mlflow_files import META_FILE, BrokenFileError, read_meta, subfolders, write_meta
@@ -47,8 +48,11 @@ def dead_paths(store: Path) -> Iterator[tuple[Path, str, str, Path | None]]:
         for key in keys:
             uri = meta.get(key)
             path = local_path(uri) if isinstance(uri, str) else None
-            if isinstance(uri, str) and path is not None and path.is_absolute() and not path.exists():
-                yield meta_file, key, uri, resolve(uri, store)
+            if not isinstance(uri, str) or path is None or not path.is_absolute() or path.exists():
+                continue
+            living = resolve(uri, store)
+            if living is not None or not _never_had_files(meta):
+                yield meta_file, key, uri, living
 
 
 def rewrite_dead_paths(store: Path) -> int:
@@ -62,6 +66,13 @@ def rewrite_dead_paths(store: Path) -> int:
         write_meta(meta_file, meta)
         count += 1
     return count
+
+
+def _never_had_files(meta: dict[str, Any]) -> bool:
+    """Whether this is a logged model that failed or isn't done (2 is MLflow's READY), or a deleted version."""
+    return ("model_id" in meta and "name" in meta and "version" not in meta and meta.get("status") != 2) or (
+        meta.get("current_stage") == "Deleted_Internal"
+    )
 
 
 def _files_with_paths(store: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
