@@ -18,7 +18,7 @@ HIGH, MEDIUM = 0.8, 0.6
 
 
 def confidence(winning: float) -> str:
-    """high, medium or low, by the probability of the class that was predicted."""
+    """high, medium or low, by the probability of the likeliest class."""
     return "high" if winning >= HIGH else "medium" if winning >= MEDIUM else "low"
 
 
@@ -40,8 +40,7 @@ def answer_rows(
     if predictions.probabilities is None or model.classes is None:
         return [{"prediction": label, **tail} for label, tail in zip(labels, tails, strict=True)]
     table = predictions.probabilities.tolist()
-    places = {label: place for place, label in enumerate(model.classes)}
-    sure = [confidence(row[places[label]]) for row, label in zip(table, labels, strict=True)]
+    sure = [confidence(max(row)) for row in table]
     if predictions.probability is not None:
         return [
             {"prediction": label, "probability": row[1], "confidence": level, **tail}

@@ -30,7 +30,8 @@ class Batch:
     model_input: Any
     """An array of shape (n_rows, n_features), or a frame for models that need one."""
     numeric: Any
-    """Numeric features in the log's order, shape (n_rows, n_numeric); booleans as 0 and 1, times as seconds."""
+    """Numeric features in the log's order, shape (n_rows, n_numeric): booleans as 0 and 1, times as
+    epoch seconds, None for what was not given."""
     categorical: Sequence[Sequence[str | None]]
 
 
@@ -111,7 +112,7 @@ class InputSchema:
                 (np.abs(whole) >= 2**63).any()
             ):
                 return None
-        if self._is_limited and bool(((X < self._low) | (X > self._high)).any()):
+        if self._is_limited and bool((np.less(X, self._low) | np.greater(X, self._high)).any()):
             return None
         return X
 
