@@ -12,6 +12,7 @@ from store.errors import NotFoundError, StorageError, UsageError, WorkbenchError
 from store.tracking import tracking_environment
 
 PAGE = 1000
+_HINT = "See whether the server runs and [tracking] uri is right."
 _MISSING = frozenset(("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"))
 _WRONG = frozenset(("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE"))
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -47,13 +48,9 @@ def explained(uri: str) -> Iterator[None]:
             raise NotFoundError(message) from error
         if error.error_code in _WRONG:
             raise UsageError(message) from error
-        raise StorageError(
-            f"{uri}: {message}", "See whether the server runs and [tracking] uri is right."
-        ) from error
+        raise StorageError(f"{uri}: {message}", _HINT) from error
     except OSError as error:
-        raise StorageError(
-            f"{uri}: {error}", "See whether the server runs and [tracking] uri is right."
-        ) from error
+        raise StorageError(f"{uri}: {error}", _HINT) from error
 
 
 def all_pages(fetch: Callable[[str | None], Any]) -> list[Any]:

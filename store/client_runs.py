@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +111,9 @@ class ClientRunStore:
         found = self.get(run_id).run_id
         client = self.client
         with explained(self.uri):
-            paths = _walk(lambda path: client.list_artifacts(found, path))
+            paths = _walk(partial(client.list_artifacts, found))
             for prefix, model_id in self._models(found).items():
-                inside = _walk(
-                    lambda path, model_id=model_id: client.list_logged_model_artifacts(model_id, path)
-                )
+                inside = _walk(partial(client.list_logged_model_artifacts, model_id))
                 paths += [f"{prefix}/{path}" for path in inside]
         return sorted(set(paths))
 

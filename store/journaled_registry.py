@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from store.errors import NotFoundError, UsageError
+from store.errors import NotFoundError, UsageError, WorkbenchError
 from store.journal import INTERNAL, Event
 from store.layout import Layout
 from store.locks import locked
@@ -67,7 +67,8 @@ class JournaledRegistry:
             try:
                 number = self._backend.create(name, located, description, tags or {})
             except Exception:
-                self._settler.settle(name)  # it may have come so far that the version exists
+                with suppress(WorkbenchError):
+                    self._settler.settle(name)  # it may have come so far that the version exists
                 raise
             self._settler.commit(intent, to=str(number), details={**about, "registered": [number]})
         return self.version(name, number)

@@ -69,7 +69,7 @@ def rewrite_dead_paths(store: Path) -> int:
 
 
 def _never_had_files(meta: dict[str, Any]) -> bool:
-    """Whether this is a logged model that failed or isn't done (2 is MLflow's READY), or a deleted version."""
+    """Whether this is a logged model that isn't READY (2), or a deleted version."""
     return ("model_id" in meta and "name" in meta and "version" not in meta and meta.get("status") != 2) or (
         meta.get("current_stage") == "Deleted_Internal"
     )
