@@ -53,7 +53,7 @@ def features(frame: pd.DataFrame) -> pd.DataFrame:
 '''
 
 
-def test_text(columns: Sequence[ExampleColumn]) -> str:
+def features_test_text(columns: Sequence[ExampleColumn]) -> str:
     """A test of features.py on rows like the user's; passes as long as features() is sound."""
     rows = _sample_rows(columns)
     return f'''"""Checks of features.py; run with: python -m pytest"""
@@ -102,16 +102,19 @@ def test_a_row_alone_gives_the_same_features_as_among_others():
 def _sample_rows(columns: Sequence[ExampleColumn]) -> str:
     if not columns:
         return '    return pd.DataFrame({"number": [1.0, 2.5, None], "word": ["a", "b", "a"]})\n'
-    lines = ["    return pd.DataFrame(", "        {"]
+    dates = [python_value(column.name) for column in columns if column.kind == "datetime"]
+    lines = ["    frame = pd.DataFrame(" if dates else "    return pd.DataFrame(", "        {"]
     for column in columns:
-        items = [_sample_value(column, value) for value in column.values]
-        prefix = f"{python_value(column.name)}: "
-        wrap = "pd.to_datetime(" if column.kind == "datetime" else ""
-        lines += python_items(prefix + wrap, items, indent=12, suffix=("),") if wrap else ",")
-    return "\n".join([*lines, "        }", "    )"]) + "\n"
+        items = [_sample_value(value) for value in column.values]
+        lines += python_items(f"{python_value(column.name)}: ", items, indent=12, suffix=",")
+    lines += ["        }", "    )"]
+    if dates:
+        lines += python_items("for column in ", dates, indent=4, suffix=":")
+        lines += ["        frame[column] = pd.to_datetime(frame[column])", "    return frame"]
+    return "\n".join(lines) + "\n"
 
 
-def _sample_value(column: ExampleColumn, value: Any) -> str:
+def _sample_value(value: Any) -> str:
     return "None" if value is None else python_value(value)
 
 
@@ -138,7 +141,7 @@ def _example(columns: Sequence[ExampleColumn]) -> list[str]:
     if moment and len(lines) < 4:
         lines += [
             f"moment = pd.to_datetime({_cell(moment.name)})",
-            f"{_cell(f'{moment.name}_weekday')} = moment.dt.dayofweek",
+            f"{_cell(f'{moment.name}_weekday')} = moment.dt.day_of_week",
         ]
     if len(lines) == 1:
         word = next((c.name for c in columns if c.kind in ("categorical", "text")), None)

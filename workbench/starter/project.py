@@ -9,7 +9,7 @@ from pathlib import Path
 from store.errors import UsageError
 from store.layout import SETTINGS_FILE
 from workbench.settings import compose, load_project
-from workbench.starter.code_files import features_text, test_text
+from workbench.starter.code_files import features_test_text, features_text
 from workbench.starter.draft import Draft, Wishes, draft_pipeline
 from workbench.starter.files import NewFiles, WrittenFile, already_a_project
 from workbench.starter.settings_file import pipeline_text, settings_text
@@ -50,7 +50,7 @@ def start_project(root: Path, wishes: Wishes, *, name: str | None = None) -> New
         if not draft:
             files.make_folder("data", "for your data files")
         files.write("features.py", features_text(examples), "for features of your own; not in use yet")
-        files.write("tests/test_features.py", test_text(examples), "its test: python -m pytest")
+        files.write("tests/test_features.py", features_test_text(examples), "its test: python -m pytest")
         files.extend_gitignore()
         files.write_settings(text)
     return NewProject(root, project_name, draft, tuple(files.results))
