@@ -1,0 +1,1 @@
+"""Widgets that every screen of the terminal UI is made of."""

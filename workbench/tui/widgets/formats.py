@@ -1,0 +1,90 @@
+"""How values read on the screen. Missing is "—" and NaN is "NaN": neither is ever shown as zero."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, tzinfo
+
+MISSING = "—"
+
+
+def plain(value: object) -> str:
+    """Any value as a person would write it: four significant digits, local time, yes and no."""
+    if value is None:
+        return MISSING
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return moment(value)
+    return str(value)
+
+
+def number(value: object, digits: int = 4) -> str:
+    """A number in `digits` significant digits, scientific only where it is very large or small."""
+    if value is None:
+        return MISSING
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size < 10.0 ** -min(digits, 4) or size >= 1e9:
+        return f"{value:.{digits - 1}e}"
+    whole = int(math.log10(size)) + 1 if size >= 1 else 0
+    return f"{value:,.{max(0, digits - max(whole, 1))}f}"
+
+
+def moment(value: object, *, now: datetime | None = None, zone: tzinfo | None = None) -> str:
+    """The time of day if it is today in `zone` (local if none), else the date; naive times count as UTC."""
+    if value is None:
+        return MISSING
+    if not isinstance(value, datetime):
+        return str(value)
+    local = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(zone)
+    today = (now or datetime.now(UTC)).astimezone(zone)
+    if local.date() == today.date():
+        return local.strftime("%H:%M:%S")
+    if local.year == today.year:
+        return local.strftime("%d %b %H:%M")
+    return local.strftime("%Y-%m-%d")
+
+
+def duration(seconds: object) -> str:
+    """Seconds in the two largest units that say something: 950 ms, 12.4 s, 3 m 05 s, 2 h 10 m, 4 d 3 h."""
+    if seconds is None:
+        return MISSING
+    if not isinstance(seconds, (int, float)) or math.isnan(seconds):
+        return str(seconds)
+    if seconds < 0:
+        return "−" + duration(-seconds)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def percent(share: object, digits: int = 0) -> str:
+    """A share between 0 and 1 as a percentage."""
+    if share is None:
+        return MISSING
+    if not isinstance(share, (int, float)):
+        return str(share)
+    return "NaN" if math.isnan(share) else f"{100 * share:.{digits}f} %"

@@ -1,0 +1,57 @@
+"""What of a line has changed, so that only that much travels to the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.geometry import Region
+from textual.strip import Strip
+
+
+def changed_regions(old: Sequence[Strip], new: Sequence[Strip]) -> Iterator[Region]:
+    """The part of each line of `new` that differs from the line of `old` at the same place."""
+    for y, strip in enumerate(new):
+        before = old[y] if y < len(old) else None
+        if before is strip:
+            continue
+        if before is None or before.cell_length != strip.cell_length:
+            yield Region(0, y, strip.cell_length, 1)
+            continue
+        start, end = changed_span(before, strip)
+        if start < end:
+            yield Region(start, y, end - start, 1)
+
+
+def changed_span(old: Strip, new: Strip) -> tuple[int, int]:
+    """The cells [start, end) in which two lines of the same length differ; start ≥ end when they don't."""
+    before, after = list(old), list(new)
+    start = _cells_alike(before, after)
+    if start >= new.cell_length:
+        return start, start
+    before.reverse()
+    after.reverse()
+    return start, new.cell_length - _cells_alike(before, after, backwards=True)
+
+
+def _cells_alike(before: list[Segment], after: list[Segment], *, backwards: bool = False) -> int:
+    alike = 0
+    for one, other in zip(before, after, strict=False):
+        if one == other:
+            alike += one.cell_length
+            continue
+        if one.style == other.style:
+            alike += _characters_alike(one.text, other.text, backwards)
+        break
+    return alike
+
+
+def _characters_alike(one: str, other: str, backwards: bool) -> int:
+    # A line is only cut between characters of one cell: never inside a wide one or before a combining one.
+    if cell_len(one) != len(one) or cell_len(other) != len(other):
+        return 0
+    if backwards:
+        one, other = one[::-1], other[::-1]
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -1,0 +1,134 @@
+"""Where the columns of a table stand: widths from contents, flexible room, a frozen first column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from workbench.tui.widgets.cells import clean, width
+from workbench.tui.widgets.table.columns import Column
+
+GUTTER = 3
+"""Cells before the first column: the cursor's glyph, the mark, a blank."""
+
+GAP = 2
+_ARROW = 2  # a blank and the arrow that a sorted column shows behind its title
+Zone = Literal["gutter", "column", "edge"]
+
+_ROWS_MEASURED = 120
+_SPARKLINE_WIDTH = 10
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A column's place: `cells` from `x` on. It may be narrower than the column at the right edge."""
+
+    column: Column[Any]
+    x: int
+    cells: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns that are in sight."""
+
+    slots: tuple[Slot, ...] = ()
+    width: int = 0
+    more_left: bool = False
+    more_right: bool = False
+
+    def hit(self, x: int) -> tuple[str | None, Zone]:
+        """Which column cell `x` belongs to, and whether it is on the gap behind it, its edge."""
+        if x < GUTTER:
+            return None, "gutter"
+        for slot in self.slots:
+            if slot.x <= x < slot.x + slot.cells:
+                return slot.column.key, "column"
+            if slot.x + slot.cells <= x < slot.x + slot.cells + GAP:
+                return slot.column.key, "edge"
+        return None, "column"
+
+
+def natural_width(column: Column[Any], rows: Sequence[Any]) -> int:
+    """The cells that the title and a sample of the values take, within the column's limits."""
+    if column.width is not None:
+        return column.width
+    title = width(clean(column.title)) + (_ARROW if column.sortable else 0)
+    if column.sparkline:
+        return max(title, _SPARKLINE_WIDTH, column.min_width)
+    step = max(1, len(rows) // _ROWS_MEASURED)
+    widest = max((width(clean(column.format(column.get(row)))) for row in rows[::step]), default=0)
+    return max(title, column.min_width, min(column.max_width, widest))
+
+
+def fit_widths(
+    columns: Sequence[Column[Any]], natural: Mapping[str, int], chosen: Mapping[str, int], available: int
+) -> dict[str, int]:
+    """Widths of the columns in `available` cells: flexible ones share what is left or is missing.
+
+    A person's `chosen` widths are kept as they are.
+    """
+    widths = {column.key: chosen.get(column.key, natural[column.key]) for column in columns}
+    flexible = [column for column in columns if column.flex > 0 and column.key not in chosen]
+    spare = available - GUTTER - sum(widths.values()) - GAP * max(0, len(columns) - 1)
+    while spare and flexible:
+        weights = sum(column.flex for column in flexible)
+        shared = spare
+        for column in list(flexible):
+            share = _share(spare, column.flex, weights)
+            weights -= column.flex
+            wanted = max(column.min_width, widths[column.key] + share)
+            if wanted == column.min_width:
+                flexible.remove(column)
+            spare -= wanted - widths[column.key]
+            widths[column.key] = wanted
+        if spare >= 0 or spare == shared:
+            break
+    return widths
+
+
+def _share(spare: int, flex: int, weights: int) -> int:
+    return spare * flex // weights if spare >= 0 else -(-spare * flex // weights)
+
+
+def place(columns: Sequence[Column[Any]], widths: Mapping[str, int], available: int, skipped: int) -> Layout:
+    """Columns from left to right: the first stays, `skipped` others are scrolled out to the left."""
+    skipped = min(max(0, skipped), max(0, len(columns) - 2))
+    slots: list[Slot] = []
+    x = GUTTER
+    for column in (*columns[:1], *columns[1 + skipped :]):
+        cells = min(widths[column.key], available - x)
+        if cells <= 0:
+            break
+        slots.append(Slot(column, x, cells))
+        x += cells + GAP
+    last = slots[-1] if slots else None
+    return Layout(
+        slots=tuple(slots),
+        width=available,
+        more_left=skipped > 0,
+        more_right=1 + skipped + len(slots) - 1 < len(columns)
+        or (last is not None and last.cells < widths[last.column.key]),
+    )
+
+
+def skipped_to_show(
+    columns: Sequence[Column[Any]], widths: Mapping[str, int], available: int, skipped: int, key: str
+) -> int:
+    """How many columns to scroll out so that column `key` is in sight, changing as little as possible."""
+    keys = [column.key for column in columns]
+    if key not in keys[1:]:
+        return 0 if keys and key == keys[0] else skipped
+    wanted = keys.index(key) - 1
+    if wanted <= skipped:
+        return wanted
+    room = available - GUTTER - widths[keys[0]] - GAP
+    while skipped < wanted and _extent(widths, keys[1 + skipped : 2 + wanted]) > room:
+        skipped += 1
+    return skipped
+
+
+def _extent(widths: Mapping[str, int], keys: Iterable[str]) -> int:
+    sizes = [widths[key] for key in keys]
+    return sum(sizes) + GAP * (len(sizes) - 1)
