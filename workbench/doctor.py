@@ -181,8 +181,10 @@ def _champions(patient: Patient, _fix: bool) -> Iterator[Finding]:
 def _predictions(patient: Patient, _fix: bool) -> Iterator[Finding]:
     from store.predictions import PredictionReader
 
-    count = PredictionReader(patient.project.layout).query("SELECT count(*) FROM predictions").rows[0][0]
-    yield Finding("predictions", "ok", f"{count:,} predictions in the log")
+    table = PredictionReader(patient.project.layout).query("SELECT count(*) FROM predictions")
+    if table.note:
+        yield Finding("predictions", "warning", table.note)
+    yield Finding("predictions", "ok", f"{table.rows[0][0]:,} predictions in the log")
 
 
 def _server(patient: Patient, fix: bool) -> Iterator[Finding]:

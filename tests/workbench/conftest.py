@@ -157,7 +157,7 @@ def make_run(project: Path) -> Callable[..., str]:
             model.mkdir()
             (model / "MLmodel").write_text(MLMODEL.format(run_id=run_id))
         (folder / "meta.yaml").write_text(
-            f"artifact_uri: {(folder / 'artifacts').as_uri()}\nend_time: {begin + 2000}\nentry_point_name: ''\n"
+            f"artifact_uri: {(folder / 'artifacts').as_uri()}\nend_time: {begin + 2000}\n"
             f"experiment_id: '{experiment_folder.name}'\nlifecycle_stage: active\nrun_id: {run_id}\n"
             f"run_name: {name}\nrun_uuid: {run_id}\nsource_name: ''\nsource_type: 4\nsource_version: ''\n"
             f"start_time: {begin}\nstatus: {status}\ntags: []\nuser_id: ann\n"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli import models_change
+from workbench.cli import completions, models_change
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def list_(invocation: Invocation, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completions.models)
 @click.argument("version", required=False)
 @json_option
 @pass_invocation
@@ -87,7 +87,7 @@ def show(invocation: Invocation, name: str, version: str | None, as_json: bool) 
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completions.models)
 @json_option
 @pass_invocation
 def history(invocation: Invocation, name: str, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workbench.cli import completions
 from workbench.cli.events import change
 from workbench.cli.invocation import Invocation, json_option, pass_invocation, reason_option, yes_option
 from workbench.cli.models_trust import trust
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @click.option("--name", metavar="NAME", help="The registered model; the pipeline's of the run's experiment.")
 @click.option("--source", metavar="URI", help="runs:/ID/path or models:/m-…; the run's newest model.")
 @click.option("--description", default="", metavar="TEXT", help="What this version is.")
@@ -54,7 +55,7 @@ def register(
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completions.models)
 @click.argument("version", required=False)
 @click.option("--best", metavar="METRIC", help="The best run by this metric; registered if it is not yet.")
 @click.option("--experiment", "-e", metavar="NAME", help="Where to look for the best; the model's own.")
@@ -113,7 +114,7 @@ def promote(
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completions.models)
 @yes_option
 @reason_option
 @json_option
@@ -137,7 +138,7 @@ def rollback(invocation: Invocation, name: str, yes: bool, reason: str | None, a
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completions.models)
 @click.argument("version")
 @yes_option
 @reason_option

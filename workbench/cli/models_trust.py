@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from workbench.cli import completions
 from workbench.cli.invocation import Invocation, pass_invocation, reason_option, yes_option
 from workbench.confirm import confirm
 
@@ -33,7 +34,7 @@ class Need(NamedTuple):
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completions.models)
 @click.argument("version", required=False)
 @yes_option
 @reason_option

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli import runs_change
+from workbench.cli import completions, runs_change
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
@@ -35,7 +35,13 @@ def _selection(command: Any) -> Any:
     """The options that choose runs."""
     for option in reversed(
         (
-            click.option("--experiment", "-e", metavar="NAME", help="Only runs of this experiment."),
+            click.option(
+                "--experiment",
+                "-e",
+                metavar="NAME",
+                shell_complete=completions.experiments,
+                help="Only runs of this experiment.",
+            ),
             click.option(
                 "--filter", "-f", "where", metavar="EXPR", help="MLflow's syntax: metrics.rmse < 60 and …"
             ),
@@ -89,7 +95,7 @@ def list_(
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @json_option
 @pass_invocation
 def show(invocation: Invocation, run: str, as_json: bool) -> None:
@@ -101,7 +107,7 @@ def show(invocation: Invocation, run: str, as_json: bool) -> None:
 
 
 @runs.command()
-@click.argument("run", nargs=-1, required=True)
+@click.argument("run", nargs=-1, required=True, shell_complete=completions.runs)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same in all of them.")
 @json_option
 @pass_invocation

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workbench.cli import completions
 from workbench.cli.invocation import Invocation, pass_invocation, reason_option, yes_option
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @click.argument("tags", nargs=-1, required=True, metavar="KEY=VALUE...")
 @pass_invocation
 def tag(invocation: Invocation, run: str, tags: tuple[str, ...]) -> None:
@@ -32,7 +33,7 @@ def tag(invocation: Invocation, run: str, tags: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @click.argument("text")
 @pass_invocation
 def note(invocation: Invocation, run: str, text: str) -> None:
@@ -45,7 +46,7 @@ def note(invocation: Invocation, run: str, text: str) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completions.runs)
 @click.argument("name")
 @pass_invocation
 def rename(invocation: Invocation, run: str, name: str) -> None:
@@ -61,7 +62,7 @@ def rename(invocation: Invocation, run: str, name: str) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completions.runs)
 @yes_option
 @reason_option
 @pass_invocation
@@ -87,7 +88,7 @@ def delete(invocation: Invocation, runs: tuple[str, ...], yes: bool, reason: str
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completions.runs)
 @reason_option
 @pass_invocation
 def restore(invocation: Invocation, runs: tuple[str, ...], reason: str | None) -> None:

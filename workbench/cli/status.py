@@ -84,12 +84,15 @@ def _prediction_counts(invocation: Invocation) -> dict[str, tuple[int, int]] | N
 
     totals: dict[str, tuple[int, int]] = {}
     try:
-        for row in PredictionReader(invocation.layout).counts():
+        reader = PredictionReader(invocation.layout)
+        for row in reader.counts():
             predictions, labelled = totals.get(row.model, (0, 0))
             totals[row.model] = (predictions + row.predictions, labelled + row.labelled)
     except WorkbenchError as error:
         warn(f"the prediction log can't be read: {error}")
         return None
+    if reader.note:
+        warn(reader.note)
     return totals
 
 

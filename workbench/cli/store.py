@@ -25,22 +25,25 @@ def store() -> None:
 def sql(invocation: Invocation, query: str, as_csv: bool, as_json: bool) -> None:
     """Run a read-only QUERY in DuckDB's SQL; - reads it from stdin.
 
-    There are the tables predictions and feedback, and a view for each model that names its columns.
-    Rows still in the spool are included. Local files can be read: FROM 'file.csv'.
+    There are the tables predictions, feedback and labels (the latest of each prediction), and a view for
+    each model that names its columns; rows still in the spool are included. Times are UTC. Local files can
+    be read too: FROM 'file.csv'.
     """
     import sys
 
     from store.errors import UsageError
     from store.predictions import PredictionReader
-    from workbench.output import Column, print_json, print_table, say
+    from workbench.output import Column, print_json, print_table, say, warn
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are both given", "Choose one of them.")
     if query == "-":
         query = sys.stdin.read()
     table = PredictionReader(invocation.layout).query(query)
+    if table.note:
+        warn(table.note)
     if as_json:
-        print_json([dict(zip(table.columns, row, strict=True)) for row in table.rows])
+        print_json(table.records())
         return
     if as_csv:
         import csv

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.cli import completions
 from workbench.cli.invocation import Invocation, json_option, reason_option
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ REFUSED = 3
 
 
 @click.command()
-@click.argument("pipeline", required=False)
+@click.argument("pipeline", required=False, shell_complete=completions.pipelines)
 @click.option("--all", "everything", is_flag=True, help="Train every pipeline, one after the other.")
 @click.option(
     "--set",
