@@ -1,0 +1,117 @@
+"""Projects whose store MLflow itself writes to, and child processes, for the tests of every room."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.file_registry import FileRegistry
+from store.file_runs import FileRunStore
+from store.layout import Layout
+from store.tracking import tracking_environment
+
+
+@dataclass(frozen=True)
+class MlflowProject:
+    """A project whose store plain MLflow and ours share."""
+
+    layout: Layout
+    uri: str
+    client: Any
+
+    @property
+    def root(self) -> Path:
+        return self.layout.root
+
+    @property
+    def mlruns(self) -> Path:
+        return self.root / "mlruns"
+
+    @property
+    def runs(self) -> FileRunStore:
+        return FileRunStore(self.mlruns)
+
+    @property
+    def registry(self) -> FileRegistry:
+        return FileRegistry(self.mlruns, self.layout)
+
+    def experiment(self, name: str = "cancer") -> str:
+        found = self.client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self.client.create_experiment(name))
+
+    def log_run(
+        self,
+        name: str = "run",
+        *,
+        experiment: str = "cancer",
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        models: Sequence[str] = (),
+    ) -> str:
+        """A finished run, logged by MLflow's client, with a logged model of each name."""
+        from mlflow.entities import LoggedModelOutput
+
+        experiment_id = self.experiment(experiment)
+        run_id = str(self.client.create_run(experiment_id, run_name=name, tags=dict(tags or {})).info.run_id)
+        for key, value in (params or {}).items():
+            self.client.log_param(run_id, key, value)
+        for key, number in (metrics or {}).items():
+            self.client.log_metric(run_id, key, number)
+        for model_name in models:
+            model = self.client.create_logged_model(experiment_id, model_name, source_run_id=run_id)
+            folder = Path(model.artifact_location.removeprefix("file://"))
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "MLmodel").write_text("flavors: {}\n")
+            self.client.finalize_logged_model(model.model_id, "READY")
+            self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+        self.client.set_terminated(run_id)
+        return run_id
+
+
+@pytest.fixture
+def open_mlflow_project(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MlflowProject]:
+    """Makes a project at a folder, for which MLflow's globals are set as `workbench env` would."""
+
+    def make(root: Path, uri: str | None = None) -> MlflowProject:
+        address = uri or (root / "mlruns").as_uri()
+        for variable, value in tracking_environment(address).items():
+            monkeypatch.setenv(variable, value)
+        import mlflow
+
+        mlflow.set_tracking_uri(address)
+        mlflow.set_registry_uri(address)
+        return MlflowProject(Layout.of(root), address, mlflow.MlflowClient(address, address))
+
+    return make
+
+
+@pytest.fixture
+def mlflow_project(tmp_path: Path, open_mlflow_project: Callable[..., MlflowProject]) -> MlflowProject:
+    return open_mlflow_project(tmp_path)
+
+
+@pytest.fixture
+def start_python(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Starts a child process that runs a piece of Python."""
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+        return subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=dict(os.environ),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
