@@ -67,4 +67,5 @@ def positions(labels: Any, classes: Sequence[Any]) -> NDArray[np.intp]:
     if not bool((known[found] == labels).all()):
         stranger = labels[known[found] != labels][0]
         raise ValueError(f"class {stranger!r} is none of {', '.join(map(str, classes))}")
-    return found.astype(np.intp)
+    codes: NDArray[np.intp] = found.astype(np.intp)
+    return codes

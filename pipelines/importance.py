@@ -49,14 +49,16 @@ def permutation_importance(
         for name in batch:
             for _ in range(repeats):
                 order = generator.permutation(n_rows)
-                shuffled.append(X.assign(**{str(name): X[name].to_numpy()[order]}))
-        scores = answer(pd.concat(shuffled, ignore_index=True).astype(X.dtypes.to_dict()))
+                part = X.copy(deep=False)
+                part[name] = X[name].iloc[order].reset_index(drop=True)
+                shuffled.append(part)
+        scores = answer(pd.concat(shuffled, ignore_index=True))
         for position, name in enumerate(batch):
             losses = []
             for turn in range(repeats):
                 first = (position * repeats + turn) * n_rows
-                part = scores.rows(np.arange(first, first + n_rows))
-                losses.append(metric.better_by(base, metric.compute(y, part, None)))
+                answers = scores.rows(np.arange(first, first + n_rows))
+                losses.append(metric.better_by(base, metric.compute(y, answers, None)))
             known = [loss for loss in losses if np.isfinite(loss)]
             if known:
                 importances[str(name)] = {"mean": float(np.mean(known)), "std": float(np.std(known))}

@@ -66,6 +66,7 @@ def _run(
     layout = request.layout
     run_id: str | None = None
     child: subprocess.Popen[str] | None = None
+    is_ended = False
     try:
         with (folder / LOG_FILE).open("wb") as log:
             child = subprocess.Popen(
@@ -80,14 +81,20 @@ def _run(
                 start_new_session=True,
             )
         update_job(layout, job_id, pid=child.pid)
-        for event in _events(child):
+        document: Mapping[str, Any] | None = None
+        for message in _messages(child):
+            if "event" not in message:
+                document = message
+                continue
+            event = TrainEvent(**message["event"])
             if event.run_id is not None and event.run_id != run_id:
                 run_id = event.run_id
                 update_job(layout, job_id, run_id=run_id)
             if on_event is not None:
                 on_event(event)
         child.wait()
-        result = _outcome(folder, child.returncode, job_id)
+        is_ended = document is not None
+        result = _outcome(document, folder, child.returncode, job_id)
         refused = result.gate is not None and not result.gate.accepted and result.version is None
         update_job(
             layout,
@@ -101,7 +108,7 @@ def _run(
         if child is not None:
             _end(child)
         is_cancelled = not isinstance(error, Exception)
-        if run_id is not None and not (folder / RESULT_FILE).exists():
+        if run_id is not None and not is_ended and not (folder / RESULT_FILE).exists():
             _finish_run(request, run_id, "KILLED" if is_cancelled else "FAILED")
         with contextlib.suppress(WorkbenchError):
             update_job(
@@ -126,22 +133,21 @@ def _environment(request: TrainRequest) -> dict[str, str]:
         **tracking_environment(resolve_uri(request.tracking_uri, request.layout.root)),
     }
     environment["PYTHONSAFEPATH"] = "1"
+    environment["WORKBENCH_MLFLOW_PLUGIN"] = "0"  # the types of its model are named already
     return environment
 
 
-def _events(child: subprocess.Popen[str]) -> Iterator[TrainEvent]:
+def _messages(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     assert child.stdout is not None
     for line in child.stdout:
-        with contextlib.suppress(ValueError, TypeError):
-            yield TrainEvent(**json.loads(line))
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
-def _outcome(folder: Path, returncode: int, job_id: str) -> TrainResult:
+def _outcome(document: Mapping[str, Any] | None, folder: Path, returncode: int, job_id: str) -> TrainResult:
     """The child's result, or its error raised here."""
-    try:
-        document: Mapping[str, Any] = json.loads((folder / RESULT_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        raise TrainingError(_death(folder, returncode), f"Its log: {folder / LOG_FILE}.") from None
+    if document is None:
+        raise TrainingError(_death(folder, returncode), f"Its log: {folder / LOG_FILE}.")
     if "error" in document:
         raise _rebuild(document["error"])
     return TrainResult.from_json({**document["result"], "job_id": job_id})

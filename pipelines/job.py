@@ -1,0 +1,198 @@
+"""The child process of one training: `python -m pipelines.job JOB_FOLDER`.
+
+Its standard output carries events and the result as JSON lines; whatever else is printed goes to the log.
+It ends when its standard input does, because then its parent is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from pipelines.request import TrainEvent, TrainRequest
+from store.errors import TrainingError, UserCodeError, WorkbenchError
+from store.files import write_atomically
+from store.tracking import resolve_uri
+
+
+class Cancelled(BaseException):
+    """Somebody asked for the end of this training."""
+
+
+class WarningLog:
+    """Shows every warning in the log and remembers them for a summary."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def install(self) -> None:
+        # The categories that a person can act on; the rest of the libraries' talk stays out of the log.
+        warnings.simplefilter("ignore")
+        for category in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", category)
+        warnings.showwarning = self._show
+
+    def summary(self) -> list[str]:
+        """One line for each kind of warning of scikit-learn or the user's code, with how often it came."""
+        return [f"{text} ({count} times)" if count > 1 else text for text, count in self._seen.most_common(5)]
+
+    def _show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+        if "mlflow" not in filename and "skops" not in filename:
+            text = " ".join(str(message).split()).partition(". ")[0].partition(" Increase the number")[0]
+            self._seen[text[:200].rstrip(".:")] += 1
+
+
+def main(arguments: list[str]) -> int:
+    """Do one training, or give the run of a dead one its final status (`--finish RUN_ID STATUS`)."""
+    if len(arguments) == 3 and arguments[0] == "--finish":
+        return _finish(arguments[1], arguments[2])
+    folder = Path(arguments[0])
+    pipe = _separate_output()
+    _end_with_parent()
+    signal.signal(signal.SIGTERM, _cancel)
+    signal.signal(signal.SIGINT, _cancel)
+    lock = threading.Lock()
+
+    def send(message: dict[str, Any]) -> None:
+        with lock, contextlib.suppress(OSError):
+            pipe.write(json.dumps(message, default=str) + "\n")
+            pipe.flush()
+
+    document, code = _train(folder, lambda event: send({"event": event.as_json()}))
+    send(document)
+    with contextlib.suppress(WorkbenchError, OSError):
+        write_atomically(folder / "result.json", json.dumps(document, indent=1, default=str))
+    return code
+
+
+def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
+    """The result or error as a document, and the exit code."""
+    recorder = None
+    try:
+        request = TrainRequest.from_json(json.loads((folder / "request.json").read_text("utf-8")))
+        log = WarningLog()
+        log.install()
+        _import_libraries()
+        from pipelines.recorder import RunRecorder
+        from pipelines.training import Training
+
+        uri = resolve_uri(request.tracking_uri, request.layout.root)
+        recorder = RunRecorder(uri, request.experiment)
+        recorder.warm_up()
+        emit(TrainEvent(1, 7, "Loading data"))
+        result = Training(request, recorder, emit).run(log.summary)
+        return {"result": result.as_json()}, 0
+    except Cancelled:
+        _abandon(recorder, "KILLED", "cancelled")
+        return {
+            "error": {"class": "TrainingError", "message": "the training was cancelled", "hint": None}
+        }, 130
+    except BaseException as error:
+        traceback.print_exc()
+        known = error if isinstance(error, WorkbenchError) else _unexpected(error)
+        _abandon(recorder, "FAILED", str(known))
+        report = known.report if isinstance(known, UserCodeError) else ""
+        return {
+            "error": {
+                "class": type(known).__name__,
+                "message": known.message,
+                "hint": known.hint,
+                "report": report,
+            }
+        }, known.exit_code
+
+
+def _import_libraries() -> None:
+    """Import what both threads share before the second one starts: a module imported by two threads at once
+    may be seen half-made."""
+    for name in (
+        "numpy",
+        "pandas",
+        "pyarrow.csv",
+        "sklearn.compose",
+        "sklearn.impute",
+        "sklearn.model_selection",
+        "sklearn.pipeline",
+        "sklearn.preprocessing",
+    ):
+        importlib.import_module(name)
+
+
+def _unexpected(error: BaseException) -> WorkbenchError:
+    if isinstance(error, MemoryError):
+        return TrainingError("the training ran out of memory", "Take a smaller model or fewer rows.")
+    if isinstance(error, OSError) and error.errno is not None:
+        from pipelines.recorder import storage_error
+
+        return storage_error(error, str(error.filename or "the disk"))
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return TrainingError(f"the training failed: {type(error).__name__}: {text}", "The job's log has it all.")
+
+
+def _abandon(recorder: Any, status: str, reason: str) -> None:
+    if recorder is None:
+        return
+    try:
+        recorder.abandon(status, {"workbench.error": reason})
+    except (Exception, Cancelled):
+        traceback.print_exc()
+
+
+def _separate_output() -> TextIO:
+    """The pipe to the parent; standard output itself becomes the log, for prints of user code."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _end_with_parent() -> None:
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 1):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _cancel(signum: int, frame: FrameType | None) -> None:
+    # A second signal would cut off the marking of the run.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise Cancelled
+
+
+def _finish(run_id: str, status: str) -> int:
+    import mlflow
+
+    mlflow.MlflowClient().set_terminated(run_id, status)
+    return 0
+
+
+if __name__ == "__main__":
+    exit_code = main(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Threads of libraries, and the one that waits for the parent, have nothing left to say.
+    os._exit(exit_code)
