@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -28,18 +29,17 @@ def import_model_libraries() -> None:
     pandas can still be imported afterwards, by a model that needs frames.
     """
     if "pandas" in sys.modules or "sklearn" in sys.modules:
-        import skops.io
-
+        import_module("skops.io")
         return
     sys.modules["pandas"] = None  # type: ignore[assignment]
     try:
-        import skops.io
+        import_module("skops.io")
     except ImportError:
         # A version that insists on pandas: forget the half-made imports and let it have pandas.
         for name in [name for name in sys.modules if name.partition(".")[0] in ("sklearn", "skops")]:
             del sys.modules[name]
         del sys.modules["pandas"]
-        import skops.io
+        import_module("skops.io")
     finally:
         if sys.modules.get("pandas", True) is None:
             del sys.modules["pandas"]

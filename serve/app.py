@@ -1,0 +1,195 @@
+"""The HTTP application: which path is answered by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from serve.gate import Gate, answer_http_exception, answering_problems, request_id_of
+from serve.hosting import ModelHost
+from serve.labels import FeedbackDesk
+from serve.openapi import add_predictions, field_schema
+from serve.predicting import Predictor
+from serve.problems import Problem, problem_response
+from serve.served_model import ServedModel
+from serve.settings import ServeSettings
+from serve.telemetry import CONTENT_TYPE, Telemetry
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the endpoints work with."""
+
+    settings: ServeSettings
+    host: ModelHost
+    predictor: Predictor
+    feedback: FeedbackDesk
+    telemetry: Telemetry
+
+
+def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
+    """The application; predictions bypass FastAPI's own handling, which costs more than a prediction."""
+    app = FastAPI(
+        title="workbench",
+        summary="Predictions from the champions of this project's model registry.",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+    )
+    predictor, feedback = services.predictor, services.feedback
+    for path, endpoint in (
+        ("/predict", predictor.predict),
+        ("/predict/batch", predictor.predict_batch),
+        ("/models/{name}/predict", predictor.predict),
+        ("/models/{name}/predict/batch", predictor.predict_batch),
+        ("/feedback", feedback.take),
+    ):
+        app.router.routes.append(Route(path, answering_problems(endpoint), methods=["POST"]))
+    _add_views(app, services)
+    app.add_exception_handler(HTTPException, answer_http_exception)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_exception_handler(Problem, _answer_problem)
+    if services.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(services.settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID"],
+        )
+    return Gate(app, concurrency=services.settings.concurrency, telemetry=services.telemetry)
+
+
+def _add_views(app: FastAPI, services: Services) -> None:
+    host = services.host
+
+    @app.get("/health", tags=["health"], summary="Whether the server answers, and with which model")
+    async def health() -> dict[str, Any]:
+        name = host.default_name()
+        model = host.models.get(name) if name is not None else None
+        return {
+            "status": "healthy",
+            "model_loaded": model is not None,
+            "model": name,
+            "model_version": model.version if model is not None else None,
+            "models": {served.name: served.version for served in host.ordered()},
+        }
+
+    @app.get("/health/live", tags=["health"], summary="Whether the process answers at all")
+    async def live() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/health/ready", tags=["health"], summary="Whether predictions are answered")
+    async def ready() -> Response:
+        failures = [
+            {"name": failure.name, "version": failure.version, "reason": failure.reason}
+            for failure in host.failures.values()
+        ]
+        is_ready = bool(host.models)
+        body = {
+            "status": "ready" if is_ready else "no model is loaded",
+            "models": {model.name: model.version for model in host.ordered()},
+            "failures": failures,
+        }
+        if host.registry_problem is not None:
+            body["registry_problem"] = host.registry_problem
+        return Response(orjson.dumps(body), 200 if is_ready else 503, media_type="application/json")
+
+    @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
+    async def metrics() -> Response:
+        return Response(services.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    @app.get("/models", tags=["models"], summary="The models in service, and those that should be")
+    async def models() -> dict[str, Any]:
+        served = [_summary(model) for model in host.ordered()]
+        failed = [
+            {"name": f.name, "version": f.version, "status": "failed", "reason": f.reason}
+            for f in host.failures.values()
+        ]
+        return {"default": host.default_name(), "models": [*served, *failed]}
+
+    @app.get("/models/{name}", tags=["models"], summary="One model: signature, metrics, version")
+    async def model(name: str) -> dict[str, Any]:
+        return _details(host.find(name))
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(orjson.dumps(_document(app, host)), media_type="application/json")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(files("serve").joinpath("docs.html").read_text("utf-8"))
+
+
+def _document(app: FastAPI, host: ModelHost) -> dict[str, Any]:
+    name = host.default_name()
+    base = orjson.loads(orjson.dumps(app.openapi()))
+    return add_predictions(base, host.ordered(), host.models.get(name) if name is not None else None)
+
+
+def _summary(model: ServedModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "version": model.version,
+        "role": model.role,
+        "task": model.loaded.task,
+        "status": "serving",
+        "loaded_at": model.loaded_at.isoformat(),
+        "warnings": list(model.differences),
+    }
+
+
+def _details(model: ServedModel) -> dict[str, Any]:
+    loaded = model.loaded
+    threshold = loaded.threshold
+    if threshold is None and loaded.task == "binary":
+        threshold = 0.5
+    return {
+        **_summary(model),
+        "run_id": model.registered.run_id,
+        "aliases": list(model.registered.aliases),
+        "stage": model.registered.stage,
+        "created_at": model.registered.created_at.isoformat(),
+        "description": model.registered.description,
+        "metrics": dict(model.registered.metrics),
+        "classes": list(loaded.classes) if loaded.classes is not None else None,
+        "threshold": threshold,
+        "signature": [
+            {"name": field.name, "required": field.required, **field_schema(field)}
+            for field in model.schema.fields
+        ],
+        "example": dict(model.example) if model.example is not None else None,
+    }
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error, request_id_of(request))
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"field": ".".join(str(part) for part in item["loc"]), "message": str(item["msg"])}
+        for item in error.errors()
+    ]
+    return problem_response(
+        Problem(422, errors[0]["message"] if errors else "invalid request", errors=errors),
+        request_id_of(request),
+    )

@@ -1,0 +1,82 @@
+"""What the server does beside answering: follow promotions, and fold the prediction log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from store.errors import WorkbenchError
+from store.fold import fold
+
+if TYPE_CHECKING:
+    from serve.hosting import ModelHost
+    from serve.telemetry import Telemetry
+    from store.layout import Layout
+    from store.settings import StoreSettings
+
+log = logging.getLogger("workbench.serve")
+
+FOLD_SECONDS = 3.0
+RETRY_SECONDS = 30.0
+"""How often a version that failed to load is tried again: its files or its trust may have come back."""
+
+
+@asynccontextmanager
+async def working_beside(
+    host: ModelHost,
+    telemetry: Telemetry,
+    *,
+    reload_seconds: float,
+    layout: Layout | None,
+    settings: StoreSettings,
+) -> AsyncIterator[None]:
+    """Do it while the block runs; each task has threads of its own and never waits on the event loop."""
+    tasks = [asyncio.create_task(_follow(host, telemetry, reload_seconds))]
+    if layout is not None:
+        tasks.append(asyncio.create_task(_keep_folding(layout, settings)))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _follow(host: ModelHost, telemetry: Telemetry, every_s: float) -> None:
+    tried_at = time.monotonic()
+    while True:
+        await asyncio.sleep(every_s)
+        is_due = bool(host.failures) and time.monotonic() - tried_at >= RETRY_SECONDS
+        if is_due:
+            tried_at = time.monotonic()
+        try:
+            if await asyncio.to_thread(host.refresh, force=is_due):
+                telemetry.swaps.inc()
+        except Exception:  # whatever it is, the models in service go on answering and the next look may do
+            log.exception("looking for a promotion failed")
+
+
+async def _keep_folding(layout: Layout, settings: StoreSettings) -> None:
+    said: str | None = None
+    while True:
+        await asyncio.sleep(FOLD_SECONDS)
+        try:
+            report = await asyncio.to_thread(fold, layout, settings)
+            trouble = report.skipped
+            for torn in report.torn:
+                log.warning("a torn line in the prediction log was left out: %s", torn)
+        except WorkbenchError as error:
+            trouble = str(error)
+        except Exception as error:
+            log.exception("folding the prediction log failed")
+            trouble = str(error)
+        if trouble is not None and trouble != said:
+            log.warning("predictions stay in the spool for now: %s", trouble)
+        said = trouble

@@ -1,0 +1,250 @@
+"""Runs the server: opens the port, loads the champions, answers until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serve.control import ServerInfo, local_url, registered
+from serve.lean_imports import import_model_libraries, limit_threads
+from serve.settings import ServeSettings
+from store.errors import WorkbenchError
+from store.journal import append_event
+from store.layout import Layout
+from store.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from serve.hosting import ModelHost
+
+log = logging.getLogger("workbench.serve")
+
+KEEP_ALIVE_S = 75
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """All a server needs to know."""
+
+    settings: ServeSettings
+    store: StoreSettings
+    tracking_uri: str
+    """Absolute (see `store.tracking.resolve_uri`)."""
+    layout: Layout | None = None
+    """Where predictions are logged; None: nowhere."""
+    model_order: tuple[str, ...] = field(default=())
+    """Registered names of the pipelines, in the order of the settings."""
+    uri: str | None = None
+    """Serve just `models:/NAME/STAGE`, `models:/NAME@ALIAS` or `models:/NAME/N`."""
+
+
+def serve(config: ServerConfig, *, on_ready: Callable[[ServerInfo], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; requests in progress are answered first.
+
+    `on_ready` is called once predictions are answered. Raises BusyError when the port is taken,
+    WorkbenchError for what prevents a start; a model that can't be loaded doesn't.
+    """
+    limit_threads()
+    _log_to_stderr()
+    layout = config.layout.ensure() if config.layout is not None else None
+    listener = listen_on(config)
+    with contextlib.closing(listener), _registry_layout(layout) as registry_layout:
+        port = listener.getsockname()[1]
+        info = ServerInfo(
+            url=local_url(config.settings.host, port),
+            host=config.settings.host,
+            port=port,
+            pid=os.getpid(),
+            started_at=datetime.now(UTC),
+        )
+        import_model_libraries()
+        host = _host(config, registry_layout)
+        _run(config, layout, listener, host, info, on_ready)
+
+
+def listen_on(config: ServerConfig) -> socket.socket:
+    """The listening socket; a port held by this project's own server is said to be."""
+    from serve.ports import listen
+
+    return listen(config.settings.host, config.settings.port)
+
+
+@contextmanager
+def _registry_layout(layout: Layout | None) -> Iterator[Layout]:
+    """Without a project, a folder for the registry's locks that is gone afterwards."""
+    if layout is not None:
+        yield layout
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-serve-") as folder:
+        yield Layout.of(Path(folder)).ensure()
+
+
+def _host(config: ServerConfig, registry_layout: Layout) -> ModelHost:
+    from serve.hosting import ModelHost, ModelReference
+    from store.tracking import open_registry
+
+    registry = open_registry(config.tracking_uri, registry_layout)
+    if config.layout is not None and config.uri is None:
+        try:
+            registry.settle()
+        except (WorkbenchError, OSError) as error:
+            log.warning("the registry could not be settled: %s", error)
+    host = ModelHost(
+        registry,
+        layout=config.layout,
+        model_order=config.model_order,
+        default=config.settings.default,
+        trusted_types=config.settings.trusted_types,
+        only=ModelReference.parse(config.uri) if config.uri is not None else None,
+    )
+    host.refresh()
+    if not host.models:
+        log.warning("no model is in service yet: promote a version to champion")
+    return host
+
+
+def _run(
+    config: ServerConfig,
+    layout: Layout | None,
+    listener: socket.socket,
+    host: ModelHost,
+    info: ServerInfo,
+    on_ready: Callable[[ServerInfo], None] | None,
+) -> None:
+    import uvicorn
+
+    from serve.app import Services, create_app
+    from serve.background import working_beside
+    from serve.labels import FeedbackDesk
+    from serve.predicting import Predictor
+    from serve.telemetry import Telemetry
+    from store.log import PredictionLog
+    from store.predictions import PredictionReader
+
+    prediction_log = PredictionLog(layout, config.store, writer="server") if layout is not None else None
+    reader = PredictionReader(layout) if layout is not None else None
+    telemetry = Telemetry()
+    telemetry.watch(host.ordered, lambda: prediction_log.lost if prediction_log is not None else 0)
+    predictor = Predictor(
+        host,
+        telemetry,
+        config.settings,
+        prediction_log,
+        log_waits=config.store.durability == "fsync",
+    )
+    feedback = FeedbackDesk(config.settings, telemetry, prediction_log, reader)
+
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        beside = working_beside(
+            host,
+            telemetry,
+            reload_seconds=config.settings.reload_seconds,
+            layout=layout,
+            settings=config.store,
+        )
+        async with beside:
+            yield
+
+    app = create_app(Services(config.settings, host, predictor, feedback, telemetry), lifespan)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started and on_ready is not None:
+                on_ready(info)
+
+    server = Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(config.settings.timeout)),
+        )
+    )
+    with registered(layout, info) as is_the_one, _quiet_signals():
+        if layout is not None and not is_the_one:
+            log.warning("another server of this project is running; `workbench status` shows that one")
+        _journal(layout, "server_started", info)
+        try:
+            server.run(sockets=[listener])
+        finally:
+            predictor.close()
+            if prediction_log is not None:
+                prediction_log.close()
+            _journal(layout, "server_stopped", info)
+            _fold_once_more(layout, config.store)
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """Let the server's end by a signal be an ordinary one.
+
+    uvicorn drains on SIGTERM and SIGINT and then raises the signal again for whoever had it before; by
+    default that would end the process before the log is closed.
+    """
+    try:
+        before = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread, where signals never arrive
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore(_number: int, _frame: Any) -> None:
+    """Signals during the last steps change nothing: they are short."""
+
+
+def _journal(layout: Layout | None, what: str, info: ServerInfo) -> None:
+    if layout is None:
+        return
+    try:
+        append_event(layout, what, details={"url": info.url, "pid": info.pid})
+    except WorkbenchError as error:
+        log.warning("cannot journal %s: %s", what, error)
+
+
+def _fold_once_more(layout: Layout | None, settings: StoreSettings) -> None:
+    if layout is None:
+        return
+    from store.fold import fold
+
+    try:
+        fold(layout, settings)
+    except WorkbenchError as error:
+        log.warning("predictions stay in the spool until the next fold: %s", error)
+
+
+def _log_to_stderr() -> None:
+    """Lines with a time on stderr, unless whoever called has set up logging."""
+    logger = logging.getLogger("workbench")
+    if logger.handlers or logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    uvicorn_logger = logging.getLogger("uvicorn")
+    uvicorn_logger.addHandler(handler)
+    uvicorn_logger.setLevel(logging.WARNING)
