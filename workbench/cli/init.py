@@ -64,6 +64,8 @@ def init(
     root = (invocation.start / directory if directory else invocation.start).resolve()
     wishes = Wishes(data, target, config, estimator, pipeline, copy, Path.cwd())
     if only_print:
+        if as_json:
+            raise UsageError("--print and --json are two ways to print", "Choose one of them.")
         if not wishes.anything:
             raise UsageError("--print needs the data", "Add --data FILE --target COLUMN.")
         text, draft = section_text(root, wishes)
@@ -104,6 +106,7 @@ def _print(started: NewProject) -> None:
 
 def _print_columns(draft: Draft) -> None:
     from workbench.output import Cell, Column, print_table, print_title
+    from workbench.starter.draft import role_in
 
     inspection = draft.inspection
     assert inspection
@@ -153,21 +156,6 @@ def _print_conversion(draft: Draft) -> None:
         click.echo()
 
 
-def role_in(settings: Any, column: str, guessed: str) -> str:
-    """What becomes of a column under these settings, which may say otherwise than the guess."""
-    if guessed == "target":
-        return guessed
-    if column == settings.get("id_column"):
-        return "id"
-    if "features" in settings:
-        return "feature" if column in settings["features"] else "left out"
-    if column in settings.get("ignore", ()):
-        return "left out"
-    if column == settings.get("time_column"):
-        return "time"
-    return guessed
-
-
 def next_steps(started: NewProject) -> list[tuple[str, str]]:
     """Commands to go on with, and what each does."""
     steps: list[tuple[str, str]] = []
@@ -211,6 +199,8 @@ def _shown(value: Any) -> str:
 
 
 def _as_json(started: NewProject) -> dict[str, Any]:
+    from workbench.starter.draft import role_in
+
     draft = started.draft
     inspection = draft.inspection if draft else None
     conversion = draft.conversion if draft else None

@@ -19,7 +19,6 @@ class ExampleColumn:
     name: str
     kind: str
     values: tuple[Any, ...]
-    is_whole: bool = False
 
 
 def gitignore_lines(existing: str = "") -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from store.errors import DataError, TrainingError, UsageError
+from workbench.starter.code_files import ExampleColumn
 from workbench.starter.config_sources import ConfigSource, read_config
 from workbench.starter.conversion import convert, entries_of, first_value
 from workbench.starter.estimators import find_estimator
@@ -77,6 +78,20 @@ class Draft:
     copies: tuple[tuple[Path, str], ...] = ()
     """Files to copy into the project."""
 
+    @property
+    def examples(self) -> list[ExampleColumn]:
+        """The columns that the user's features() is given: with a module, none is left out by its kind."""
+        settings = self.pipeline.settings
+        aside = {"target", "id", "time"}
+        if "features" in settings:
+            aside.add("left out")
+        ignored = set(settings.get("ignore", ()))
+        return [
+            column.example
+            for column in (self.inspection.columns if self.inspection else ())
+            if role_in(settings, column.name, column.role) not in aside and column.name not in ignored
+        ]
+
 
 def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
     """Read the data and the configuration file and settle on a pipeline's settings.
@@ -126,6 +141,21 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
         name, settings, _comments(settings, inspection, wishes), _suggestions(settings, inspection)
     )
     return Draft(draft, inspection, conversion, tuple(notes), tuple(warnings), located.copies)
+
+
+def role_in(settings: Mapping[str, Any], column: str, guessed: str) -> str:
+    """What becomes of a column under these settings, which may say otherwise than the guess."""
+    if guessed == "target":
+        return guessed
+    if column == settings.get("id_column"):
+        return "id"
+    if settings.get("features"):
+        return "feature" if column in settings["features"] else "left out"
+    if column in settings.get("ignore", ()):
+        return "left out"
+    if column == settings.get("time_column"):
+        return "time"
+    return guessed
 
 
 @dataclass(frozen=True)

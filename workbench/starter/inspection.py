@@ -15,7 +15,7 @@ from workbench.starter.code_files import ExampleColumn
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipelines.columns import ColumnGuess, TaskName
+    from pipelines.columns import ColumnGuess, Kind, TaskName
 
 SAMPLED_ROWS = 50_000
 """Rows read for guessing; the training reads all."""
@@ -32,10 +32,11 @@ class ColumnReport:
     """What one column was taken for, what becomes of it, and why."""
 
     name: str
-    kind: str
+    kind: Kind
     role: str
     reason: str
     missing: int
+    example: ExampleColumn = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,6 @@ class Inspection:
     time_column: str | None
     is_in_time_order: bool
     warnings: tuple[str, ...]
-    examples: tuple[ExampleColumn, ...] = field(repr=False, default=())
 
     def names(self, *roles: str) -> list[str]:
         return [column.name for column in self.columns if column.role in roles]
@@ -59,19 +59,25 @@ class Inspection:
 
 def read_sample(files: Sequence[Path]) -> tuple[pd.DataFrame, bool]:
     """The first rows of the files, and whether there are more. Raises DataError as reading data does."""
+    import pandas as pd
+
     from pipelines.data import read_table
 
     frames: list[pd.DataFrame] = []
     rows = 0
-    for number, path in enumerate(files):
+    for path in files:
         frame = read_table(path, limit=SAMPLED_ROWS - rows)
+        if frames and set(frame.columns) != set(frames[0].columns):
+            differing = sorted(map(str, set(frame.columns) ^ set(frames[0].columns)))
+            raise DataError(
+                f"{path} and {files[0]} differ in their columns: {', '.join(differing[:5])}",
+                "Give all files of a pipeline the same columns, or narrow --data.",
+            )
         frames.append(frame)
         rows += len(frame)
         if rows >= SAMPLED_ROWS:
-            return _stacked(frames), True
-        if number + 1 == len(files):
             break
-    return _stacked(frames), False
+    return pd.concat(frames, ignore_index=True), rows >= SAMPLED_ROWS
 
 
 def check_target(columns: Sequence[str], target: str | None, source: str) -> str:
@@ -130,9 +136,6 @@ def inspect_data(frame: pd.DataFrame, target: str, *, is_sample: bool, source: s
         _report(frame, name, guess, target, id_column, time_column if in_order else None, task_reason)
         for name, guess in guesses.items()
     )
-    examples = tuple(
-        _example(frame[column.name], column) for column in reports if column.role in ("feature", "time")
-    )
     return Inspection(
         rows=len(frame),
         is_sample=is_sample,
@@ -143,14 +146,7 @@ def inspect_data(frame: pd.DataFrame, target: str, *, is_sample: bool, source: s
         time_column=time_column,
         is_in_time_order=in_order,
         warnings=tuple(_warnings(frame, target, task, missing, reports)),
-        examples=examples,
     )
-
-
-def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    import pandas as pd
-
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def _nearest(word: str, columns: Sequence[str]) -> str | None:
@@ -187,7 +183,8 @@ def _report(
         role = "feature"
     else:
         role = "left out"
-    return ColumnReport(name, kind, role, reason, int(frame[name].isna().sum()))
+    missing = int(frame[name].isna().sum())
+    return ColumnReport(name, kind, role, reason, missing, _example(frame[name], kind))
 
 
 def _time_column(frame: pd.DataFrame, guesses: Mapping[str, ColumnGuess], target: str) -> str | None:
@@ -226,7 +223,8 @@ def _warnings(
     found: list[str] = []
     if missing:
         found.append(
-            f"{target} is missing in {missing} of {len(frame)} rows: training leaves those rows out."
+            f"{target} is missing in {missing} of {len(frame)} rows: training refuses the data until "
+            "those rows are filled in or removed."
         )
     if task != "regression":
         counts = frame[target].value_counts()
@@ -235,7 +233,7 @@ def _warnings(
             shown = ", ".join(single[:5]) + (" …" if len(single) > 5 else "")
             found.append(
                 f"{len(single)} of {len(counts)} classes of {target} have one row only ({shown}): "
-                "training needs at least two of each. Add rows or merge classes."
+                "training refuses that. Add rows or merge classes."
             )
         elif task == "binary" and counts.min() < 0.05 * counts.sum():
             found.append(
@@ -249,33 +247,31 @@ def _warnings(
     return found
 
 
-def _example(series: pd.Series[Any], column: ColumnReport) -> ExampleColumn:
+def _example(series: pd.Series[Any], kind: Kind) -> ExampleColumn:
+    """Three typical values, as training hands the column to features(): numbers as floats, dates as dates."""
+    import pandas as pd
+
     from pipelines.columns import to_dates, to_numbers
 
-    values: list[Any]
-    is_whole = False
-    present = series.dropna()
-    if column.kind == "numeric":
-        import pandas as pd
-
-        numbers = present if pd.api.types.is_numeric_dtype(present.dtype) else to_numbers(present)
-        assert numbers is not None
-        is_whole = bool((numbers % 1 == 0).all()) and not column.missing
-        values = [float(f"{float(numbers.quantile(share)):.3g}") for share in (0.2, 0.5, 0.8)]
-        values = [int(value) for value in values] if is_whole else values
-    elif column.kind == "datetime":
-        dates = present if str(present.dtype).startswith("datetime64") else to_dates(present)
-        assert dates is not None
-        ordered = dates.sort_values()
-        values = [ordered.iloc[int(share * (len(ordered) - 1))] for share in (0.2, 0.5, 0.8)]
-        values = [value.floor("s").isoformat(sep=" ").removesuffix(" 00:00:00") for value in values]
-    elif column.kind == "boolean" and present.isin([True, False]).all():
-        values = [True, False, True]
+    name, present = str(series.name), series.dropna()
+    has_gaps = len(present) < len(series)
+    typical: Sequence[Any]
+    if present.empty:
+        return ExampleColumn(name, kind, (None, None, None))
+    numbers = to_numbers(present) if kind == "numeric" else None
+    dates = to_dates(present) if kind == "datetime" else None
+    if pd.api.types.is_bool_dtype(present.dtype) or (present.isin([True, False]).all() and kind == "boolean"):
+        typical = [1.0, 0.0, 1.0] if has_gaps else [True, False, True]
+    elif pd.api.types.is_numeric_dtype(present.dtype) or numbers is not None:
+        known = present if numbers is None else numbers
+        typical = [float(f"{float(known.quantile(share)):.3g}") for share in (0.2, 0.5, 0.8)]
+    elif pd.api.types.is_datetime64_any_dtype(present.dtype) or dates is not None:
+        ordered = (present if dates is None else dates).sort_values()
+        moments = [ordered.iloc[int(share * (len(ordered) - 1))] for share in (0.2, 0.5, 0.8)]
+        typical = [moment.floor("s").isoformat(sep=" ").removesuffix(" 00:00:00") for moment in moments]
     elif present.nunique() <= 20:
-        common: list[Any] = [str(value) for value in present.value_counts().index[:3]]
-        values = (common * 3)[:3]
+        typical = ([str(value) for value in present.value_counts().index[:3]] * 3)[:3]
     else:  # names and the like: nobody's own words go into a file that is meant for git
-        values = ["one", "two", "one"]
-    if column.missing:
-        values[2] = None
-    return ExampleColumn(column.name, column.kind, tuple(values), is_whole)
+        typical = ["one", "two", "one"]
+    kind_given = "datetime" if pd.api.types.is_datetime64_any_dtype(present.dtype) else kind
+    return ExampleColumn(name, kind_given, (typical[0], typical[1], None if has_gaps else typical[2]))

@@ -42,7 +42,7 @@ def start_project(root: Path, wishes: Wishes, *, name: str | None = None) -> New
         project_name, draft.pipeline if draft else None, converted.sections if converted else None
     )
     compose(root, tomllib.loads(text), {}, {}, {})
-    examples = draft.inspection.examples if draft and draft.inspection else ()
+    examples = draft.examples if draft else []
     with NewFiles(root) as files:
         if draft and draft.copies:
             for source, path in draft.copies:

@@ -19,8 +19,8 @@ from workbench.starter.code_files import (
 )
 
 SHOP = [
-    ExampleColumn("age", "numeric", (20, 40, 60), True),
-    ExampleColumn("orders", "numeric", (1, 5, 9), True),
+    ExampleColumn("age", "numeric", (20, 40, 60)),
+    ExampleColumn("orders", "numeric", (1, 5, 9)),
     ExampleColumn("avg_order_value", "numeric", (9.99, 25.0, None)),
     ExampleColumn("plan", "categorical", ("basic", "pro", None)),
 ]

@@ -68,7 +68,7 @@ def test_a_variable_in_dvc_yaml_is_filled_in_from_the_params(write: Write) -> No
 
 def test_a_dvc_file_without_training_is_refused(write: Write) -> None:
     path = write("dvc.yaml", "stages: {fetch: {cmd: a}, clean: {cmd: b}}\n")
-    with pytest.raises(DataError, match="no train stage.*fetch, clean"):
+    with pytest.raises(DataError, match=r"no train stage.*fetch, clean"):
         read_config(path)
 
 
