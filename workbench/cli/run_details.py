@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 GATE_FILE = "gate.json"
 MLFLOW_PREFIX = "mlflow."
+_CROSS_VALIDATED = re.compile(r"cv_(.+)_(?:mean|std)")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,10 @@ def print_run(details: RunDetails, *, as_json: bool) -> None:
         pairs.append(("note", run.tags["mlflow.note.content"]))
     print_pairs(pairs)
     _print_section("params", run.params)
-    _print_section("metrics", {name: number(value) for name, value in run.metrics.items()})
+    if run.metrics:
+        print()
+        print_title("metrics")
+        print_metrics(run.metrics)
     _print_section("tags", {k: v for k, v in run.tags.items() if not k.startswith(MLFLOW_PREFIX)})
     if details.artifacts:
         print()
@@ -99,6 +104,20 @@ def print_run(details: RunDetails, *, as_json: bool) -> None:
     if details.gate is not None:
         print()
         print_verdict(details.gate)
+
+
+def print_metrics(metrics: Mapping[str, float]) -> None:
+    """Metrics with their cross-validated mean and spread (cv_NAME_mean, cv_NAME_std) beside them."""
+    rows: list[list[str | Cell]] = []
+    spread = {name for name in metrics if _CROSS_VALIDATED.fullmatch(name)}
+    measured = {match[1] for name in spread if (match := _CROSS_VALIDATED.fullmatch(name))}
+    for name in sorted({*metrics} - spread | measured):
+        mean, deviation = metrics.get(f"cv_{name}_mean"), metrics.get(f"cv_{name}_std")
+        crossed = "" if mean is None else number(mean)
+        crossed += "" if deviation is None else f" ± {deviation:.2g}"
+        rows.append([name, number(metrics.get(name)), crossed])
+    columns = [Column("", style="dim"), Column("value", "right"), Column("cross-validated")]
+    print_table(columns if spread else columns[:2], rows, header=bool(spread))
 
 
 def print_verdict(gate: Verdict) -> None:
@@ -118,7 +137,8 @@ def print_verdict(gate: Verdict) -> None:
         passed = Cell("yes", "green") if rule.passed else Cell("no", "red" if rule.decides else "yellow")
         note = rule.note if rule.decides else f"for information{'; ' + rule.note if rule.note else ''}"
         table.append([rule.rule, number(rule.value), rule.needed, passed, note])
-    print_table(columns, table)
+    if table:
+        print_table(columns, table)
     for reason in gate.reasons:
         stdout_console().print(reason, style="" if gate.accepted else "red", markup=False, soft_wrap=True)
 

@@ -145,15 +145,14 @@ def is_refused(result: TrainResult) -> bool:
 
 
 def _print_result(project: Project, name: str, result: TrainResult) -> None:
-    from workbench.output import number, print_pairs, print_title, warn
+    from workbench.cli.run_details import print_metrics, print_verdict
+    from workbench.output import print_title, say
 
     for note in result.notes:
-        warn(note)
+        say(f"note: {note}")
     print_title(f"{result.run_name}", f"run {result.run_id[:8]}, {result.seconds:.1f} s")
-    print_pairs([(metric, number(value)) for metric, value in sorted(result.metrics.items())])
+    print_metrics(result.metrics)
     if result.gate is not None:
-        from workbench.cli.run_details import print_verdict
-
         print()
         print_verdict(result.gate)
     print()
