@@ -49,7 +49,7 @@ def print_events(found: Sequence[Event], *, as_json: bool) -> None:
     rows = [
         [
             local_time(event.at),
-            event.what,
+            what_happened(event),
             event.model or "",
             change(event.from_, event.to),
             event.who,
@@ -59,6 +59,13 @@ def print_events(found: Sequence[Event], *, as_json: bool) -> None:
         for event in found
     ]
     print_table(columns, rows)
+
+
+def what_happened(event: Event) -> str:
+    """The event's kind in words; a promotion that is none to champion says to what."""
+    words = event.what.replace("_", " ")
+    role = event.details.get("role")
+    return f"{words} ({role})" if event.what == "promoted" and role == "challenger" else words
 
 
 def change(before: object, after: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from workbench.cli import completions
-from workbench.cli.events import change
+from workbench.cli.events import change, what_happened
 from workbench.cli.invocation import Invocation, json_option, pass_invocation, reason_option, yes_option
 from workbench.cli.models_trust import trust
 from workbench.confirm import confirm
@@ -231,4 +231,4 @@ def _report(transition: Transition, as_json: bool) -> None:
         )
         return
     moved = change(transition.from_version, transition.to_version)
-    print(f"{transition.model}: {transition.what.replace('_', ' ')}, {moved}")
+    print(f"{transition.model}: {what_happened(transition.event)}, {moved}")
