@@ -11,13 +11,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from store.errors import WorkbenchError
-from store.fold import fold
 
 if TYPE_CHECKING:
+    from serve.clerk import Clerk
     from serve.hosting import ModelHost
     from serve.telemetry import Telemetry
-    from store.layout import Layout
-    from store.settings import StoreSettings
 
 log = logging.getLogger("workbench.serve")
 
@@ -32,13 +30,12 @@ async def working_beside(
     telemetry: Telemetry,
     *,
     reload_seconds: float,
-    layout: Layout | None,
-    settings: StoreSettings,
+    clerk: Clerk | None,
 ) -> AsyncIterator[None]:
     """Do it while the block runs; each task has threads of its own and never waits on the event loop."""
     tasks = [asyncio.create_task(_follow(host, telemetry, reload_seconds))]
-    if layout is not None:
-        tasks.append(asyncio.create_task(_keep_folding(layout, settings)))
+    if clerk is not None:
+        tasks.append(asyncio.create_task(_keep_folding(clerk)))
     try:
         yield
     finally:
@@ -63,12 +60,12 @@ async def _follow(host: ModelHost, telemetry: Telemetry, every_s: float) -> None
             log.exception("looking for a promotion failed")
 
 
-async def _keep_folding(layout: Layout, settings: StoreSettings) -> None:
+async def _keep_folding(clerk: Clerk) -> None:
     said: str | None = None
     while True:
         await asyncio.sleep(FOLD_SECONDS)
         try:
-            report = await asyncio.to_thread(fold, layout, settings)
+            report = await asyncio.to_thread(clerk.fold)
             trouble = report.skipped
             for torn in report.torn:
                 log.warning("a torn line in the prediction log was left out: %s", torn)

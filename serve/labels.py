@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from starlette.requests import Request
@@ -16,9 +16,11 @@ from serve.bodies import body_format, parse_json
 from serve.gate import read_body
 from serve.problems import MOST_ERRORS, Problem, shown
 from serve.telemetry import Telemetry
+from store.errors import WorkbenchError
 from store.feedback import give_feedback
 
 if TYPE_CHECKING:
+    from serve.clerk import Clerk
     from serve.settings import ServeSettings
     from store.log import PredictionLog
     from store.predictions import PredictionReader
@@ -37,12 +39,12 @@ class FeedbackDesk:
         settings: ServeSettings,
         telemetry: Telemetry,
         prediction_log: PredictionLog | None,
-        reader: PredictionReader | None,
+        clerk: Clerk | None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._log = prediction_log
-        self._reader = reader
+        self._clerk = clerk
         self._one_at_a_time = asyncio.Lock()
 
     async def take(self, request: Request) -> Response:
@@ -57,10 +59,17 @@ class FeedbackDesk:
             else [parse_json(line) for line in body.splitlines() if line.strip()]
         )
         items = read_items(value)
-        if self._log is None or self._reader is None:
+        if self._log is None or self._clerk is None:
             raise Problem(503, "this server keeps no predictions, so it can't keep their labels")
-        async with self._one_at_a_time:
-            receipt = await asyncio.to_thread(give_feedback, self._log, self._reader, items)
+        # The clerk has of a reader what this needs: known_ids.
+        reader = cast("PredictionReader", self._clerk)
+        try:
+            async with self._one_at_a_time:
+                receipt = await asyncio.to_thread(give_feedback, self._log, reader, items)
+        except WorkbenchError as error:
+            raise Problem(
+                503, f"no feedback for the moment: {error}", headers={"Retry-After": "5"}
+            ) from error
         if receipt.lost:
             self._telemetry.feedback.labels("lost").inc(receipt.lost)
             raise Problem(

@@ -125,14 +125,14 @@ def _run(
 
     from serve.app import Services, create_app
     from serve.background import working_beside
+    from serve.clerk import Clerk
     from serve.labels import FeedbackDesk
     from serve.predicting import Predictor
     from serve.telemetry import Telemetry
     from store.log import PredictionLog
-    from store.predictions import PredictionReader
 
     prediction_log = PredictionLog(layout, config.store, writer="server") if layout is not None else None
-    reader = PredictionReader(layout) if layout is not None else None
+    clerk = Clerk(layout, config.store) if layout is not None else None
     telemetry = Telemetry()
     telemetry.watch(host.ordered, lambda: prediction_log.lost if prediction_log is not None else 0)
     predictor = Predictor(
@@ -142,7 +142,7 @@ def _run(
         prediction_log,
         log_waits=config.store.durability == "fsync",
     )
-    feedback = FeedbackDesk(config.settings, telemetry, prediction_log, reader)
+    feedback = FeedbackDesk(config.settings, telemetry, prediction_log, clerk)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -150,8 +150,7 @@ def _run(
             host,
             telemetry,
             reload_seconds=config.settings.reload_seconds,
-            layout=layout,
-            settings=config.store,
+            clerk=clerk,
         )
         async with beside:
             yield
@@ -189,7 +188,8 @@ def _run(
             if prediction_log is not None:
                 prediction_log.close()
             _journal(layout, "server_stopped", info)
-            _fold_once_more(layout, config.store)
+            if clerk is not None:
+                clerk.close()
 
 
 @contextmanager
@@ -222,17 +222,6 @@ def _journal(layout: Layout | None, what: str, info: ServerInfo) -> None:
         append_event(layout, what, details={"url": info.url, "pid": info.pid})
     except WorkbenchError as error:
         log.warning("cannot journal %s: %s", what, error)
-
-
-def _fold_once_more(layout: Layout | None, settings: StoreSettings) -> None:
-    if layout is None:
-        return
-    from store.fold import fold
-
-    try:
-        fold(layout, settings)
-    except WorkbenchError as error:
-        log.warning("predictions stay in the spool until the next fold: %s", error)
 
 
 def _log_to_stderr() -> None:

@@ -1,0 +1,182 @@
+"""A helper process that works on the DuckDB file for the server: folds the log, looks predictions up.
+
+DuckDB's Python side imports pandas and pyarrow and holds the interpreter while it converts rows; in the
+server's own process that would cost memory, stall requests, and show scikit-learn a half-imported pandas.
+The two talk in JSON lines over pipes; when the server is gone, the pipe ends and so does the helper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import IO, Any
+
+from store.errors import WorkbenchError
+from store.fold import FoldReport, fold
+from store.layout import Layout
+from store.predictions import PredictionReader
+from store.settings import StoreSettings
+
+log = logging.getLogger("workbench.serve")
+
+IDLE_SECONDS = 60.0
+"""How long without work before the helper is let go, with its memory."""
+
+
+class Clerk:
+    """The server's end: starts the helper when there is work. Safe for threads, one request at a time."""
+
+    def __init__(self, layout: Layout, settings: StoreSettings) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._used_at = 0.0
+        self._seen: dict[str, int] | None = None
+
+    def fold(self) -> FoldReport:
+        """Fold the spool, where anything in it changed. Raises StorageError as `store.fold.fold` does."""
+        present = self._spool_sizes()
+        if present == self._seen:
+            self._end_when_idle()
+            return FoldReport()
+        answer = self._ask({"do": "fold"})
+        self._seen = present if not answer.get("skipped") else None
+        return FoldReport(**answer)
+
+    def known_ids(self, ids: Collection[str]) -> set[str]:
+        """Those of `ids` that are of logged predictions (see PredictionReader)."""
+        return set(self._ask({"do": "known_ids", "ids": list(ids)})["known"])
+
+    def close(self) -> None:
+        """End the helper, after a last fold where something is left to fold."""
+        with contextlib.suppress(WorkbenchError):
+            self.fold()
+        with self._lock:
+            self._end()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            process = self._process
+            if process is None or process.poll() is not None:
+                process = self._process = self._start()
+            self._used_at = time.monotonic()
+            try:
+                answer = _exchange(process, request)
+            except (OSError, ValueError) as error:
+                self._end()
+                raise WorkbenchError(
+                    f"the helper for the prediction log ended unexpectedly: {error}",
+                    "It is started again at the next need; the server's log has its last words.",
+                ) from error
+        if "error" in answer:
+            raise WorkbenchError(answer["error"])
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # -P: a project's folders don't shadow ours. A session of its own: ctrl-C is the server's to handle.
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "serve.clerk"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        setup = {
+            "root": str(self._layout.root),
+            "state": str(self._layout.state),
+            "settings": self._settings.model_dump(mode="json"),
+        }
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(setup).encode() + b"\n")
+        return process
+
+    def _end_when_idle(self) -> None:
+        if self._process is None or time.monotonic() - self._used_at < IDLE_SECONDS:
+            return
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _spool_sizes(self) -> dict[str, int]:
+        sizes = {}
+        with contextlib.suppress(OSError):
+            for path in self._layout.spool.iterdir():
+                with contextlib.suppress(OSError):
+                    sizes[path.name] = path.stat().st_size
+        return sizes
+
+
+def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, Any]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise OSError("it closed the pipe")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def main(source: IO[bytes], sink: IO[bytes]) -> None:
+    """The helper's loop: a first line that says where, then a request a line until the pipe ends."""
+    # Nothing here has a use for pandas; DuckDB and pyarrow import it where they can.
+    sys.modules["pandas"] = None  # type: ignore[assignment]
+    setup = json.loads(source.readline() or b"{}")
+    if not setup:
+        return
+    layout = Layout(root=Path(setup["root"]), state=Path(setup["state"]))
+    settings = StoreSettings.model_validate(setup["settings"])
+    reader = PredictionReader(layout)
+    for line in iter(source.readline, b""):
+        try:
+            answer = _answer(json.loads(line), layout, settings, reader)
+        except Exception as error:  # told to the server, which logs it
+            answer = {"error": str(error) or type(error).__name__}
+        try:
+            sink.write(json.dumps(answer).encode() + b"\n")
+            sink.flush()
+        except BrokenPipeError:
+            break
+    # The server ended, perhaps by a signal nobody can catch: take what it left.
+    with contextlib.suppress(WorkbenchError):
+        fold(layout, settings)
+
+
+def _answer(
+    request: dict[str, Any], layout: Layout, settings: StoreSettings, reader: PredictionReader
+) -> dict[str, Any]:
+    if request["do"] == "fold":
+        report = fold(layout, settings)
+        return {
+            "segments": report.segments,
+            "predictions": report.predictions,
+            "feedback": report.feedback,
+            "torn": list(report.torn),
+            "skipped": report.skipped,
+        }
+    return {"known": sorted(reader.known_ids(request["ids"]))}
+
+
+if __name__ == "__main__":
+    main(sys.stdin.buffer, sys.stdout.buffer)
