@@ -53,5 +53,5 @@ def test_a_reader_never_sees_half_a_file_even_when_the_writer_is_killed(
 
 
 def test_a_folder_that_is_missing_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="missing/a.txt"):
+    with pytest.raises(StorageError, match=r"missing/a\.txt"):
         write_atomically(tmp_path / "missing" / "a.txt", b"x")

@@ -12,12 +12,13 @@ from store.errors import BusyError, StorageError
 from store.locks import lock_holder, locked
 
 HOLD = """
+import signal
 import sys
 from pathlib import Path
 from store.locks import locked
 with locked(Path(sys.argv[1]), what="holding on"):
     print("held", flush=True)
-    sys.stdin.read() if False else __import__("signal").pause()
+    signal.pause()
 """
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -94,5 +95,5 @@ def test_an_error_within_the_block_frees_the_lock(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="file/a.lock"), locked(tmp_path / "file" / "a.lock", what="x"):
+    with pytest.raises(StorageError, match=r"file/a\.lock"), locked(tmp_path / "file" / "a.lock", what="x"):
         pass
