@@ -148,9 +148,9 @@ def _outcome(trained: Trained) -> str:
     elif trained.version is not None:
         mark, what = "·", f"v{trained.version} is challenger"
     else:
-        mark, what = "✗", "refused by the gate"
+        mark, what = "✗", "refused"
     reason = f": {trained.verdict}" if trained.verdict else ""
-    return f"{mark} {trained.pipeline} · {trained.name:<14} {value:<16} {what}{reason}"
+    return f"{mark} {trained.pipeline} · {trained.name:<14} {value:<15} {what}{reason}"
 
 
 def _quoted(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The demo from an empty folder to a served, measured, living project: every step real, each one resumable."""
+"""The demo, from an empty folder to a served and measured project: every step real, each resumable."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ TRAININGS = (
     ),
     Training("cancer", "deep-tree", {"estimator": "decision_tree", "params": {"max_depth": 8}}, "deeper"),
     Training("cancer", "logistic", {}, "the settings' own estimator"),
-    Training("bikes", "ridge", {"estimator": "ridge"}, "a first baseline"),
+    Training("bikes", "ridge", {"estimator": "ridge"}, "a baseline"),
     Training("bikes", "boosting", {}, "the settings' own estimator"),
-    Training("bikes", "slow-boosting", {"params": {"learning_rate": 0.05, "max_iter": 150}}, "smaller steps"),
+    Training(
+        "bikes", "forest", {"estimator": "random_forest", "params": {"max_depth": 8}}, "another kind of trees"
+    ),
 )
 CHAPTERS = 4
 
@@ -180,7 +182,7 @@ class Tour:
             metrics=dict(result.metrics),
             version=result.version,
             promoted=result.promoted,
-            verdict="; ".join(result.gate.reasons) if result.gate else "",
+            verdict=result.gate.reasons[0] if result.gate else "",
         )
         steps.finish(step, asdict(trained))
         self._narrator.trained(trained)
@@ -239,7 +241,7 @@ class Tour:
     def _send(self, client: traffic.Client, here: Project, steps: Steps, summary: Summary) -> None:
         months = sorted((here.root / project.LATER).glob("*.csv"))
         plans = (
-            ("bikes", traffic.read_rows(months), ("casual", "registered")),
+            ("bikes", traffic.read_rows(months), ("day", "casual", "registered")),
             ("cancer", traffic.read_rows([here.root / "data" / "cancer.csv"]), ()),
         )
         for model, rows, leave_out in plans:
