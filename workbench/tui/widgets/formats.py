@@ -38,12 +38,11 @@ def number(value: object, digits: int = 4) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     size = abs(value)
-    if size == 0:
-        return "0"
-    if size < 10.0 ** -min(digits, 4) or size >= 1e9:
+    if size and (size < 1e-4 or size >= 1e9):
         return f"{value:.{digits - 1}e}"
-    whole = int(math.log10(size)) + 1 if size >= 1 else 0
-    return f"{value:,.{max(0, digits - max(whole, 1))}f}"
+    if size >= 10.0 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
 
 
 def moment(value: object, *, now: datetime | None = None, zone: tzinfo | None = None) -> str:

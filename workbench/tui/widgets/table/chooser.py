@@ -35,11 +35,11 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
     ColumnChooser {
         align: center middle;
 
-        & > Vertical { width: auto; min-width: 36; max-width: 80%; height: auto; max-height: 80%;
+        & > Vertical { width: 60; max-width: 90%; height: auto; max-height: 80%;
             background: $surface; border: round $primary; padding: 0 1; }
-        & OptionList { width: auto; min-width: 32; height: auto; max-height: 1fr; border: none; padding: 0;
-            background: $surface; scrollbar-size-vertical: 1; }
-        & Static { width: auto; color: $text-muted; }
+        & OptionList, & OptionList:focus { width: 1fr; height: auto; max-height: 1fr; border: none;
+            padding: 0; background: $surface; scrollbar-size-vertical: 1; }
+        & Static { width: 1fr; margin-top: 1; color: $text-muted; }
     }
     """
 

@@ -52,6 +52,7 @@ class TableFilter(Horizontal):
         self._table = table
         self._placeholder = placeholder
         self._interpret = interpret
+        self._problem = ""
 
     def compose(self) -> ComposeResult:
         yield Static("/", classes="-slash", markup=False)
@@ -110,6 +111,8 @@ class TableFilter(Horizontal):
                 predicate = self._interpret(text)
             except ValueError as error:
                 problem = str(error)
-        self.query_one(".-problem", Static).update(problem)
+        if problem != self._problem:
+            self._problem = problem
+            self.query_one(".-problem", Static).update(problem)
         if not problem:
             self._table.set_filter(text, predicate)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -40,7 +41,7 @@ def sorted_positions(values: Sequence[Any], positions: Iterable[int], *, descend
     """`positions` ordered by `values[position]`, ties as they came.
 
     Numbers stand before times, those before texts, and texts go by the numbers in them (run-9 before run-10),
-    upper and lower case alike. Whichever way the order goes, NaN follows all values and missing (None) is last.
+    upper and lower case alike. Either way round, NaN follows all values and missing (None) is last.
     """
     ordinary: list[int] = []
     not_numbers: list[int] = []
@@ -66,6 +67,7 @@ def _key_for(values: Sequence[Any], positions: Iterable[int]) -> Callable[[int],
     return lambda position: _mixed(values[position])
 
 
+@lru_cache(maxsize=1 << 16)
 def natural(text: str) -> str:
     """A key that sorts texts by the numbers in them: v9 before v10."""
     return _DIGITS.sub(lambda digits: f"{digits[0]:0>20}", text.casefold())

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import ClassVar, Generic
 
-from rich.style import Style
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
-from workbench.tui.widgets.painting import changed_regions
+from workbench.tui.widgets.painter import LinePainter, text_only
 from workbench.tui.widgets.table.columns import Arrangement, Column, RowT
 from workbench.tui.widgets.table.layout import Layout, fit_widths, natural_width, place, skipped_to_show
 from workbench.tui.widgets.table.lines import (
@@ -38,7 +38,7 @@ _CACHED_LINES = 2000
 _FILTER_SLICE_S = 0.004
 
 
-class TableView(ScrollView, Generic[RowT], can_focus=True):
+class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
     """Tens of thousands of rows at the cost of those in sight.
 
     Rows are given as snapshots; cursor, marks and scrolling follow the rows' ids from one to the next.
@@ -115,9 +115,6 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
         self._layout_key: tuple[object, ...] | None = None
         self._table_styles: TableStyles | None = None
         self._cache: dict[tuple[str, bool, bool], tuple[RowT, Strip]] = {}
-        self._painted: list[Strip] = []
-        self._painted_size = Size()
-        self._is_flush_due = False
 
     # What a screen does with a table.
 
@@ -272,45 +269,24 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
 
     # How state becomes lines.
 
-    def render_line(self, y: int) -> Strip:
-        if self._painted_size != self.scrollable_content_region.size:
-            self._painted = self._draw()
-        return self._painted[y] if y < len(self._painted) else Strip.blank(self.size.width)
-
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._table_styles = None
         self._cache.clear()
-        self._changed()
+        self.lines_changed()
 
     def on_resize(self) -> None:
         self._show(self.cursor_index)
-        self._changed()
+        self.lines_changed()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.position = new_value
         if round(old_value) != round(new_value):
-            self._changed()
+            self.lines_changed()
 
-    def _changed(self) -> None:
-        if not self._is_flush_due:
-            self._is_flush_due = True
-            self.call_next(self._flush)
-
-    def _flush(self) -> None:
-        self._is_flush_due = False
-        if not self.is_attached or not self.size:
-            return
-        before, self._painted = self._painted, self._draw()
-        for region in changed_regions(before, self._painted):
-            self.refresh(region)
-
-    def _draw(self) -> list[Strip]:
+    def draw_lines(self) -> list[Strip]:
         size = self.scrollable_content_region.size
-        self._painted_size = size
-        if not size:
-            return []
         styles = self._styles()
         layout = self._fit(size.width)
         lines = [draw_header(layout, styles, self.sorts, self._column_key)]
@@ -360,9 +336,9 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
                 cursor=style("table--cursor"),
                 header=style("table--header"),
                 header_current=style("table--header-current"),
-                mark=_text_only(style("table--mark")),
+                mark=text_only(style("table--mark")),
                 status=style("table--status"),
-                tones={tone: _text_only(style(f"table--{tone}")) for tone in TONES},
+                tones={tone: text_only(style(f"table--{tone}")) for tone in TONES},
             )
         return self._table_styles
 
@@ -398,10 +374,7 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
 
     def _rows_moved(self, index: int | None, line: int | None) -> None:
         """Find the cursor's row again, which was at `index`, and keep it at `line` of the screen."""
-        extra = 1 + self._show_status
-        height = self.row_count + extra if self.row_count else 0
-        if self.virtual_size.height != height:
-            self.virtual_size = Size(self.virtual_size.width, height)
+        self._set_height(self.row_count + 1 + self._show_status if self.row_count else 0)
         found = self._rows.index_of(self._wanted_cursor)
         if found is not None:
             self._wanted_cursor = None
@@ -413,7 +386,23 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
         self._cursor_id = None if found is None else self._rows.ids[self._rows.shown[found]]
         self._show(found, line)
         self._tell_highlighted()
-        self._changed()
+        self.lines_changed()
+
+    def _set_height(self, height: int) -> None:
+        size = Size(self.virtual_size.width, height)
+        if size == self.virtual_size:
+            return
+        if (
+            self.styles.overflow_y != "scroll"
+            or not self.show_vertical_scrollbar
+            or self.styles.is_auto_height
+        ):
+            self.virtual_size = size
+            return
+        # Nothing but the scrollbar depends on the height then, and a layout would send every line again.
+        self.set_reactive(Widget.virtual_size, size)
+        self.vertical_scrollbar.window_virtual_size = height
+        self.scroll_y = self.validate_scroll_y(self.scroll_y)
 
     def _columns_moved(self) -> None:
         shown = self._arrangement.shown(self._columns)
@@ -423,12 +412,12 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
         for column in shown:
             if column.key not in self._natural:
                 self._natural[column.key] = natural_width(column, self._rows.rows)
-        self._changed()
+        self.lines_changed()
 
     def _set_marks(self, marks: frozenset[str]) -> None:
         if marks != self._marks:
             self._marks = marks
-            self._changed()
+            self.lines_changed()
             self.post_message(MarksChanged(self, marks))
 
     # How the cursor moves.
@@ -446,7 +435,7 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
         self._cursor_id = self._rows.ids[self._rows.shown[index]]
         self._show(index)
         self._tell_highlighted()
-        self._changed()
+        self.lines_changed()
 
     def _show(self, index: int | None, line: int | None = None) -> None:
         """Scroll as little as possible so that row `index` is in sight, or so that it is at `line`."""
@@ -465,8 +454,3 @@ class TableView(ScrollView, Generic[RowT], can_focus=True):
         if self._cursor_id != self._highlighted:
             self._highlighted = self._cursor_id
             self.post_message(RowHighlighted(self, self._cursor_id, self.cursor_row))
-
-
-def _text_only(style: Style) -> Style:
-    """The part of a style that may lie over any background."""
-    return Style(color=style.color, bold=style.bold, italic=style.italic, underline=style.underline)

@@ -150,7 +150,7 @@ class VirtualTable(TableView[RowT]):
 
     def _set_column(self, key: str) -> None:
         self._column_key = key
-        self._changed()
+        self.lines_changed()
 
     def _current_or_sorted(self) -> Column[RowT] | None:
         key = self._column_key or (self.sorts[0].key if self.sorts else None)
@@ -262,6 +262,6 @@ class VirtualTable(TableView[RowT]):
         self._column_key = None
         if by < 0 or self._layout.more_right:
             self._skipped = max(0, self._skipped + by)
-        self._changed()
+        self.lines_changed()
         event.prevent_default()
         event.stop()

@@ -1,0 +1,167 @@
+"""Braille dots: two columns and four rows of them in every cell of a terminal."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+_MASKS = tuple(
+    tuple(tuple(sum(side[first : last + 1]) for last in range(4)) for first in range(4)) for side in _DOTS
+)
+"""The dots of one column of a cell from row `first` to row `last`: _MASKS[column][first][last]."""
+
+BLANK = 0x2800
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The part of the plane that a canvas shows."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+    def column(self, x: float, columns: int) -> int:
+        """The dot column, of `columns`, that `x` falls into; it may lie outside."""
+        return int((x - self.left) * ((columns - 1) / (self.right - self.left)) + 0.5)
+
+    def row(self, y: float, rows: int) -> int:
+        """The dot row, of `rows` from the top, that `y` falls into; it may lie outside."""
+        return math.floor((self.top - y) * ((rows - 1) / (self.top - self.bottom)) + 0.5)
+
+
+class Canvas:
+    """Dots and, for every cell, whose they are."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns = columns
+        self.rows = rows
+        self.bits = [0] * (columns * rows)
+        self.owners = [NOBODY] * (columns * rows)
+
+    def line(self, x: Sequence[float], y: Sequence[float], frame: Frame, owner: int) -> None:
+        """Join points that are sorted by `x`, broken at NaN.
+
+        The points that share a dot column are drawn as one span from the least to the greatest of them, so
+        that no spike is lost however many points there are.
+        """
+        tops, bottoms = column_spans(x, y, frame, 2 * self.columns, 4 * self.rows)
+        height = 4 * self.rows
+        for column, top in enumerate(tops):
+            bottom = bottoms[column]
+            if top > bottom or bottom < -0.5 or top >= height - 0.5:
+                continue
+            first = int(top + 0.5) if top > 0 else 0
+            last = int(bottom + 0.5) if bottom < height - 1 else height - 1
+            self._dots(column, first, last, owner)
+
+    def band(
+        self, x: Sequence[float], low: Sequence[float], high: Sequence[float], frame: Frame, owner: int
+    ) -> None:
+        """Shade between two lines with every other dot."""
+        height = 4 * self.rows
+        _, lower = column_spans(x, low, frame, 2 * self.columns, height)
+        upper, _ = column_spans(x, high, frame, 2 * self.columns, height)
+        for column in range(0, 2 * self.columns, 2):
+            up, down = upper[column], lower[column]
+            if not (math.isfinite(up) and math.isfinite(down)):
+                continue
+            first, last = max(0, round(up)), min(height - 1, round(down))
+            for row in range(first + (first + column // 2) % 2, last + 1, 2):
+                self._dots(column, row, row, owner)
+
+    def point(self, x: float, y: float, frame: Frame) -> tuple[int, int] | None:
+        """The cell (column, row) that a point falls into, or None when it is out of the frame."""
+        if not (frame.left <= x <= frame.right and frame.bottom <= y <= frame.top):
+            return None
+        return frame.column(x, 2 * self.columns) // 2, frame.row(y, 4 * self.rows) // 4
+
+    def is_lit(self, column: int, row: int) -> bool:
+        """Whether a dot is set."""
+        bits = self.bits[row // 4 * self.columns + column // 2]
+        return bool(bits & _DOTS[column % 2][row % 4])
+
+    def _dots(self, column: int, first: int, last: int, owner: int) -> None:
+        masks = _MASKS[column & 1]
+        columns = self.columns
+        start, end = first >> 2, last >> 2
+        cell = start * columns + (column >> 1)
+        bits, owners = self.bits, self.owners
+        if start == end:
+            bits[cell] |= masks[first & 3][last & 3]
+            owners[cell] = owner
+            return
+        bits[cell] |= masks[first & 3][3]
+        owners[cell] = owner
+        for _ in range(start + 1, end):
+            cell += columns
+            bits[cell] |= masks[0][3]
+            owners[cell] = owner
+        cell += columns
+        bits[cell] |= masks[0][last & 3]
+        owners[cell] = owner
+
+
+def column_spans(
+    x: Sequence[float], y: Sequence[float], frame: Frame, width: int, height: int
+) -> tuple[list[float], list[float]]:
+    """The least and greatest row, of `height` from the top, of a line in each of `width` dot columns.
+
+    Where it has none, the least is infinite. A line enters and leaves the frame where it crosses its sides.
+    """
+    tops, bottoms = [math.inf] * width, [-math.inf] * width
+    left, top = frame.left, frame.top
+    x_scale = (width - 1) / (frame.right - left)
+    y_scale = (height - 1) / (top - frame.bottom)
+    first, last = bisect_left(x, left), bisect_right(x, frame.right)
+    before, before_row = -1, 0.0
+    if 0 < first < len(x):
+        entry = _between(x[first - 1], y[first - 1], x[first], y[first], left)
+        if entry == entry:
+            before, before_row = 0, (top - entry) * y_scale
+            if first == last:
+                tops[0] = bottoms[0] = before_row
+    for value_x, value in zip(x[first:last], y[first:last], strict=True):
+        if value != value:
+            before = -1
+            continue
+        column = int((value_x - left) * x_scale + 0.5)
+        row = (top - value) * y_scale
+        if row < tops[column]:
+            tops[column] = row
+        if row > bottoms[column]:
+            bottoms[column] = row
+        if column != before and before >= 0:
+            _join(tops, bottoms, before, before_row, column, row)
+        before, before_row = column, row
+    if before >= 0 and last < len(x) and last > 0:
+        leave = _between(x[last - 1], y[last - 1], x[last], y[last], frame.right)
+        if leave == leave and before < width - 1:
+            _join(tops, bottoms, before, before_row, width - 1, (top - leave) * y_scale)
+    return tops, bottoms
+
+
+def _join(
+    tops: list[float], bottoms: list[float], first: int, first_row: float, last: int, last_row: float
+) -> None:
+    """Add the line between two points in different columns to the spans of the columns it passes."""
+    slope = (last_row - first_row) / (last - first)
+    row = first_row
+    for column in range(first, last + 1):
+        after = last_row if column == last else first_row + slope * (column + 0.5 - first)
+        upper, lower = (row, after) if row < after else (after, row)
+        if upper < tops[column]:
+            tops[column] = upper
+        if lower > bottoms[column]:
+            bottoms[column] = lower
+        row = after
+
+
+def _between(x0: float, y0: float, x1: float, y1: float, x: float) -> float:
+    share = (x - x0) / (x1 - x0) if x1 > x0 else 0.0
+    return y0 * (1 - share) + y1 * share
