@@ -16,6 +16,7 @@ import pytest
 from store.file_registry import FileRegistry
 from store.file_runs import FileRunStore
 from store.layout import Layout
+from store.moved import local_path
 from store.tracking import tracking_environment
 
 
@@ -68,7 +69,8 @@ class MlflowProject:
             self.client.log_metric(run_id, key, number)
         for model_name in models:
             model = self.client.create_logged_model(experiment_id, model_name, source_run_id=run_id)
-            folder = Path(model.artifact_location.removeprefix("file://"))
+            folder = local_path(model.artifact_location)
+            assert folder is not None
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "MLmodel").write_text("flavors: {}\n")
             self.client.finalize_logged_model(model.model_id, "READY")
