@@ -26,8 +26,8 @@ _NARROWEST_FLEXIBLE = 8
 class Column:
     """A column of a table.
 
-    `extra` ones appear where the terminal is wide enough, `flexible` ones may be cut to fit it, and
-    what `wraps` goes on in the next line.
+    `extra` ones appear where the terminal is wide enough, `flexible` ones may be cut to fit it, optional
+    ones go first where that is not enough, and what `wraps` goes on in the next line.
     """
 
     title: str
@@ -36,6 +36,7 @@ class Column:
     extra: bool = False
     flexible: bool = False
     wraps: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,9 @@ def _fit(
         return sum(widths[i] for i in shown) + _SPACE_BETWEEN_COLUMNS * (len(shown) - 1)
 
     for i, column in enumerate(columns):
-        if column.extra and taken() + _SPACE_BETWEEN_COLUMNS + widths[i] <= room:
+        if column.extra:
+            if taken() + _SPACE_BETWEEN_COLUMNS + widths[i] > room:
+                break
             shown.append(i)
     shown.sort()
     flexible = [i for i in shown if columns[i].flexible or columns[i].wraps]
@@ -202,7 +205,7 @@ def _fit(
             break
         widths[widest] -= min(taken() - room, widths[widest] - _NARROWEST_FLEXIBLE, _step(widths, flexible))
     while may_cut and len(shown) > 1 and taken() > room:
-        shown.pop()
+        shown.remove(next((i for i in reversed(shown) if columns[i].is_optional), shown[-1]))
     return shown, widths
 
 

@@ -198,6 +198,21 @@ def test_awkward_column_names_come_through(workbench: Any, tmp_path: Path) -> No
     compile((tmp_path / "tests/test_features.py").read_text("utf-8"), "test", "exec")
 
 
+def test_rows_in_order_of_time_are_split_by_time_and_the_time_is_learnt_from(
+    workbench: Any, tmp_path: Path
+) -> None:
+    moments = pd.date_range("2024-01-01", periods=200, freq="h")
+    frame = pd.DataFrame(
+        {"at": moments, "temp": [m.hour % 7 for m in moments], "rentals": [m.hour * 10.5 for m in moments]}
+    )
+    frame.to_csv(tmp_path / "rentals.csv", index=False)
+    result = workbench("init", "--data", "rentals.csv", "--target", "rentals", "--json")
+    assert {column["name"]: column["role"] for column in result.json["columns"]}["at"] == "time"
+    pipeline = settings_of(tmp_path)["rentals"]
+    assert (pipeline.time_column, pipeline.split.strategy) == ("at", "time")
+    assert pipeline.features == ("at", "temp")
+
+
 def test_an_estimator_is_checked(workbench: Any, shop: Path) -> None:
     base = ("init", "--data", "customers.csv", "--target", "churned", "--estimator")
     result = workbench(*base, "random_florest")

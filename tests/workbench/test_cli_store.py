@@ -148,3 +148,21 @@ def test_binary_and_missing_feedback_files(workbench, project, tmp_path):
     assert workbench("feedback", tmp_path / "truth.csv").err.count("\n") == 1
     missing = workbench("feedback", tmp_path / "none.csv")
     assert (missing.code, missing.err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("churn", "none.csv"), "none.csv"),
+        (("chrn", "data/customers.csv"), "churn"),
+        (("churn", "data/customers.csv"), "no champion"),
+        (("churn/9", "data/customers.csv"), "9"),
+        (("churn@challenger", "data/customers.csv"), "challenger"),
+        (("churn/1", "data/customers.csv"), "model.skops"),
+    ],
+)
+def test_predicting_with_what_is_not_there_is_one_line(workbench, versions, args, expected):
+    result = workbench("predict", *args)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.count("\n") == 1
+    assert expected in result.err

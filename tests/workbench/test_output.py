@@ -155,3 +155,11 @@ def test_warnings_go_to_stderr(capsys):
     warn("the log is [full]")
     out, err = capsys.readouterr()
     assert (out, err) == ("", "warning: the log is [full]\n")
+
+
+def test_optional_columns_are_left_out_first(monkeypatch):
+    columns = [Column("name"), Column("started", is_optional=True), Column("rmse", "right")]
+    lines = plain(
+        shown(monkeypatch, 20, columns=columns, rows=[["baseline", "2026-01-31", "41.2"]])
+    ).splitlines()
+    assert lines[0].split() == ["name", "rmse"]

@@ -53,7 +53,7 @@ def execute(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         _trace_when_debugging()
         reason = " ".join(str(error).split()) or "no message"
-        _report(f"unexpected {type(error).__name__}: {reason}. Run again with --debug for the traceback.")
+        _report(f"unexpected {type(error).__name__}: {reason}. Run workbench --debug … for the traceback.")
         return 1
 
 

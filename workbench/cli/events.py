@@ -12,6 +12,9 @@ from workbench.cli.invocation import Invocation, json_option, pass_invocation
 if TYPE_CHECKING:
     from store.journal import Event
 
+_INNER = frozenset({"intent", "role", "champion", "challenger"})
+"""Details for the registry's own book-keeping; the table's other columns say the same."""
+
 
 @click.command()
 @click.option("--model", "-m", metavar="NAME", help="Only events of this model.")
@@ -38,7 +41,7 @@ def print_events(found: Sequence[Event], *, as_json: bool) -> None:
         say("No events.")
         return
     columns = [
-        Column("when", style="dim"),
+        Column("when", style="dim", is_optional=True),
         Column("what"),
         Column("model", flexible=True),
         Column("change"),
@@ -76,5 +79,5 @@ def change(before: object, after: object) -> str:
 
 
 def _details(event: Event) -> str:
-    plain = {k: v for k, v in event.details.items() if isinstance(v, (str, int, float)) and v != ""}
+    plain = {k: v for k, v in event.details.items() if isinstance(v, (str, int, float)) and k not in _INNER}
     return " ".join(f"{key}={value}" for key, value in plain.items())[:100]

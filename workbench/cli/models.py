@@ -152,7 +152,7 @@ def _print_model(model: RegisteredModel) -> None:
         Column("aliases"),
         Column("stage"),
         Column("run", style="cyan"),
-        Column("created", style="dim"),
+        Column("created", style="dim", is_optional=True),
         Column("metrics", flexible=True),
         Column("description", style="dim", extra=True),
     ]

@@ -48,14 +48,22 @@ def predict(invocation: Invocation, model: str, input: Path, output: Path | None
     log = PredictionLog(invocation.layout.ensure(), project.settings.store, "batch") if is_logged else None
     try:
         with ScoreProgress(f"{version.name} version {version.version}: {input.name}") as progress:
-            score(loaded, input, output, log=log, on_progress=progress)
+            scored = score(
+                loaded,
+                input,
+                output,
+                log=log,
+                on_progress=progress,
+                name=version.name,
+                version=version.version,
+            )
     finally:
         if log is not None:
             log.close()
-    if log is not None and log.lost:
-        warn(f"{log.lost} predictions could not be logged: {log.problem}")
-    if output is not None:
-        say(f"Written to {output}.")
+    if log is not None and scored.not_logged:
+        warn(f"{scored.not_logged} predictions could not be logged: {log.problem}")
+    where = "" if output is None else f" in {output}"
+    say(f"{scored.rows:,} rows scored by {version.name} version {version.version}{where}.")
 
 
 def resolve_version(invocation: Invocation, text: str) -> ModelVersion:

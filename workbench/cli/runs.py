@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from workbench.output import Cell, Column
 
 ROWS_IN_A_TERMINAL = 50
+_USUAL = ("roc_auc", "rmse", "accuracy", "f1", "f1_score", "r2", "mae")
+_DULL = re.compile(r"^cv_.+_(mean|std)$|^seconds_|_samples$|^n_features$|_ms$")
 
 
 @click.group()
@@ -184,33 +187,37 @@ def _table(found: Sequence[Run]) -> tuple[list[Column], list[list[str | Cell]]]:
     """The default table: what fits 80 columns, and metrics and params where there is room."""
     from workbench.output import Column, local_time, number
 
-    metrics = [name for name, _ in Counter(m for run in found for m in run.metrics).most_common()]
-    first = _telling(metrics)
-    metrics = ([first] if first else []) + [name for name in metrics if name != first]
-    params = [name for name, _ in Counter(p for run in found for p in run.params).most_common()]
+    names = {name for run in found for name in run.metrics}
+    metrics = sorted(names, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name))
+    telling = [name for name in metrics if not _DULL.search(name)] or metrics[:1]
+    params = _varied(found)
+    dull = [name for name in metrics if name not in telling]
     several_experiments = len({run.experiment for run in found}) > 1
     columns = [Column("run", style="cyan"), Column("name", flexible=True)]
     if several_experiments:
         columns.append(Column("experiment", flexible=True))
-    columns += [Column("status"), Column("started", style="dim")]
-    columns += [Column(name, "right", extra=i > 0, flexible=i == 0) for i, name in enumerate(metrics)]
+    columns += [Column("status"), Column("started", style="dim", is_optional=True)]
+    columns += [Column(name, "right", extra=i > 0, flexible=i == 0) for i, name in enumerate(telling)]
     columns += [Column(name, extra=True) for name in params]
+    columns += [Column(name, "right", extra=True) for name in dull]
     rows: list[list[str | Cell]] = []
     for run in found:
         row: list[str | Cell] = [run.run_id[:8], run.name]
         if several_experiments:
             row.append(run.experiment)
         row += [status_cell(run), local_time(run.started_at)[:16]]
-        row += [number(run.metrics.get(name)) for name in metrics]
+        row += [number(run.metrics.get(name)) for name in telling]
         row += [run.params.get(name, "") for name in params]
+        row += [number(run.metrics.get(name)) for name in dull]
         rows.append(row)
     return columns, rows
 
 
-def _telling(metrics: Sequence[str]) -> str | None:
-    """The metric that says most about a run, for the one column that always shows."""
-    usual = ("roc_auc", "rmse", "accuracy", "f1", "f1_score", "r2", "mae")
-    return next((name for name in usual if name in metrics), metrics[0] if metrics else None)
+def _varied(found: Sequence[Run]) -> list[str]:
+    """The parameters that differ between the runs, those of most runs first."""
+    counts = Counter(name for run in found for name in run.params)
+    varied = [n for n in counts if len(found) == 1 or len({run.params.get(n) for run in found}) > 1]
+    return sorted(varied, key=lambda name: (-counts[name], name))
 
 
 def _chosen_table(found: Sequence[Run], names: Sequence[str]) -> tuple[list[Column], list[list[str | Cell]]]:
