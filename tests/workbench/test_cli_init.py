@@ -95,7 +95,8 @@ def test_without_data_the_project_is_valid_and_has_a_place_for_data(workbench: A
 
 
 def test_a_pipeline_can_be_added_to_a_project(workbench: Any, shop: Path) -> None:
-    workbench("init")
+    begun = workbench("init")
+    assert "workbench init --data customers.csv --target COLUMN --print" in begun.err
     command = ("init", "--data", "customers.csv", "--target", "churned", "--print")
     before = sorted(shop.rglob("*"))
     result = workbench(*command)
@@ -272,12 +273,34 @@ def test_a_configuration_whose_data_is_not_there_yet_needs_a_target(workbench: A
     assert settings_of(tmp_path)["customers"].features == ("age", "orders", "total_spend")
 
 
+def test_a_configuration_with_data_that_cannot_be_read_needs_a_file(workbench: Any, shop: Path) -> None:
+    (shop / "config.yaml").write_text(
+        CONFIG.replace("path: customers.csv", "path: s3://bucket/customers.csv")
+    )
+    result = workbench("init", "--from", "config.yaml")
+    assert (result.code, "Add --data FILE" in result.err) == (2, True)
+    result = workbench("init", "--from", "config.yaml", "--data", "customers.csv")
+    assert result.code == 0
+
+
 def test_the_command_line_wins_over_the_configuration(workbench: Any, shop: Path) -> None:
     (shop / "config.yaml").write_text(CONFIG.replace("customers.csv", "gone.csv"))
     result = workbench(
-        "init", "--from", "config.yaml", "--data", "customers.csv", "--target", "orders", "--estimator", "knn"
+        "init",
+        "--from",
+        "config.yaml",
+        "--data",
+        "customers.csv",
+        "--target",
+        "orders",
+        "--estimator",
+        "knn",
+        "--json",
     )
     assert result.code == 0, result.err
+    reasons = {row["key"]: row["reason"] for row in result.json["not_converted"]}
+    assert reasons["data.path"] == "--data takes its place"
+    assert reasons["model.max_depth"] == "--estimator takes its place"
     pipeline = settings_of(shop)["customers"]
     assert (pipeline.target, pipeline.estimator, pipeline.params) == ("orders", "knn", {})
 

@@ -163,18 +163,30 @@ def next_steps(started: NewProject) -> list[tuple[str, str]]:
     if started.root != here:
         steps.append((f"cd {_shell_path(started.root, here)}", ""))
     if started.draft is None:
-        return [
-            *steps,
-            ("cp YOUR.csv data/", "then read it:"),
-            ("workbench init --data data/YOUR.csv --target COLUMN --print >> workbench.toml", ""),
-            ("workbench train", ""),
-        ]
+        data = _data_beside(started.root)
+        if data is None:
+            steps.append(("cp YOUR.csv data/", ""))
+        command = f"workbench init --data {data or 'data/YOUR.csv'} --target COLUMN --print >> workbench.toml"
+        return [*steps, (command, ""), ("workbench train", "")]
     return [
         *steps,
         ("workbench train", "train, measure, register"),
         ("workbench serve", "answer predictions on http://127.0.0.1:8000"),
         ("workbench config show", "every setting; change them in workbench.toml"),
     ]
+
+
+def _data_beside(root: Path) -> str | None:
+    """A data file in the project's folder or its data folder, quoted for the shell."""
+    import shlex
+
+    from pipelines.data import is_supported
+
+    for folder in (root, root / "data"):
+        found = sorted(path for path in folder.iterdir() if path.is_file() and is_supported(path))
+        if found:
+            return shlex.quote(found[0].relative_to(root).as_posix())
+    return None
 
 
 def _shell_path(path: Path, here: Path) -> str:

@@ -137,8 +137,8 @@ def _unknown_reason(entry: Entry, estimator: Estimator | None) -> str:
 def _merge_features(result: Conversion) -> None:
     """Lists by kind (numeric_features, categorical_features) are one list of features here."""
     by_kind = result.settings.pop("kind_features", None)
-    if by_kind and "features" not in result.settings:
-        result.settings["features"] = list(dict.fromkeys(by_kind))
+    if by_kind:
+        result.settings["features"] = list(dict.fromkeys([*result.settings.get("features", []), *by_kind]))
 
 
 def _drop_invalid(result: Conversion) -> None:

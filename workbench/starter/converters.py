@@ -32,13 +32,21 @@ def _names(value: Any) -> list[str] | None:
     return None
 
 
+def why_no_data(value: Any) -> str | None:
+    """Why a value can't be where data is read from; None where it can."""
+    if not isinstance(value, str) or not value:
+        return "not a path"
+    if value.startswith(_REMOTE):
+        return "data is read from local files; download it and name the file"
+    if "." in value.rpartition("/")[2] and not value.lower().endswith(DATA_SUFFIXES):
+        return "not a format that is read: CSV, Parquet or JSON lines"
+    return None
+
+
 def _take_data(result: Conversion, entry: Entry, setting: str) -> None:
-    if not isinstance(entry.value, str) or not entry.value:
-        result.leave(entry, "not a path")
-    elif entry.value.startswith(_REMOTE):
-        result.leave(entry, "data is read from local files; download it and name the file")
-    elif "." in entry.value.rpartition("/")[2] and not entry.value.lower().endswith(DATA_SUFFIXES):
-        result.leave(entry, "not a format that is read: CSV, Parquet or JSON lines")
+    reason = why_no_data(entry.value)
+    if reason:
+        result.leave(entry, reason)
     else:
         result.take(entry, setting, entry.value)
 

@@ -14,6 +14,7 @@ from store.errors import DataError, TrainingError, UsageError
 from workbench.starter.code_files import ExampleColumn
 from workbench.starter.config_sources import ConfigSource, read_config
 from workbench.starter.conversion import convert, entries_of, first_value
+from workbench.starter.converters import why_no_data
 from workbench.starter.estimators import find_estimator
 from workbench.starter.inspection import (
     Inspection,
@@ -82,14 +83,13 @@ class Draft:
     def examples(self) -> list[ExampleColumn]:
         """The columns that the user's features() is given: with a module, none is left out by its kind."""
         settings = self.pipeline.settings
-        aside = {"target", "id", "time"}
-        if "features" in settings:
-            aside.add("left out")
-        ignored = set(settings.get("ignore", ()))
+        listed = settings.get("features")
+        aside = {settings["target"], settings.get("id_column"), settings.get("time_column")}
+        aside |= set(settings.get("ignore", ()))
         return [
             column.example
             for column in (self.inspection.columns if self.inspection else ())
-            if role_in(settings, column.name, column.role) not in aside and column.name not in ignored
+            if (column.name in listed if listed else column.name not in aside)
         ]
 
 
@@ -103,10 +103,10 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
     notes: list[str] = []
     warnings: list[str] = []
 
-    data = wishes.data or first_value(entries, "data")
+    data = wishes.data or first_value([e for e in entries if why_no_data(e.value) is None], "data")
     if data is None:
         assert source is not None
-        raise UsageError(f"{source.path} names no data file", "Add --data FILE.")
+        raise UsageError(f"{source.path} names no data file that can be read", "Add --data FILE.")
     located = _locate(str(data), root, wishes, source)
     target = wishes.target or first_value(entries, "target")
     inspection = None
@@ -129,6 +129,8 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
     else:
         warnings.append(f"{located.shown} is not there yet (dvc pull?): nothing could be found out from it.")
     conversion = convert(source, inspection.task if inspection else None) if source else None
+    if conversion:
+        _override(conversion, wishes)
     if conversion and inspection:
         _drop_unknown_columns(conversion, [column.name for column in inspection.columns], located.shown)
     notes += conversion.noted if conversion else []
@@ -149,12 +151,12 @@ def role_in(settings: Mapping[str, Any], column: str, guessed: str) -> str:
         return guessed
     if column == settings.get("id_column"):
         return "id"
+    if column == settings.get("time_column"):
+        return "time"
     if settings.get("features"):
         return "feature" if column in settings["features"] else "left out"
     if column in settings.get("ignore", ()):
         return "left out"
-    if column == settings.get("time_column"):
-        return "time"
     return guessed
 
 
@@ -218,6 +220,19 @@ def _target_beside(columns: Sequence[str], features: Any, file: str) -> tuple[st
     return named_like_target(rest), f"named like one, and no feature in {file}"
 
 
+def _override(conversion: Conversion, wishes: Wishes) -> None:
+    """Let the options of the command line take the place of what the file says."""
+    for option, value, settings in (
+        ("--data", wishes.data, ["data"]),
+        ("--target", wishes.target, ["target"]),
+        ("--estimator", wishes.estimator, ["estimator", "params"]),
+    ):
+        for setting in settings if value else []:
+            conversion.override(setting, f"{option} takes its place")
+        if value and "estimator" in settings:
+            conversion.noted = [note for note in conversion.noted if not note.startswith("estimator")]
+
+
 def _drop_unknown_columns(conversion: Conversion, columns: Sequence[str], shown: str) -> None:
     """Take back settings that name columns the data doesn't have."""
     reason = f"{shown} has no such column; compute it in features.py if it is a derived one"
@@ -254,15 +269,18 @@ def _settings(
         if inspection.id_column:
             settings["id_column"] = inspection.id_column
         if inspection.is_in_time_order:
-            settings |= {"time_column": inspection.time_column, "split.strategy": "time"}
+            # A time column is no feature unless it is listed, and its hours and weekdays often tell most.
+            settings |= {
+                "features": inspection.names("feature", "time"),
+                "time_column": inspection.time_column,
+                "split.strategy": "time",
+            }
     settings |= {"split.test_size": 0.2, "split.seed": 42}
     if conversion:
         settings |= conversion.settings
     settings |= {"data": data, "target": target}
     if wishes.estimator:
         settings["estimator"] = _checked_estimator(wishes.estimator, inspection)
-        if not conversion or conversion.settings.get("estimator") != settings["estimator"]:
-            settings = {key: value for key, value in settings.items() if not key.startswith("params.")}
     return settings
 
 
@@ -298,8 +316,9 @@ def _comments(settings: Mapping[str, Any], inspection: Inspection | None, wishes
         if settings.get("id_column") in by_name:
             comments["id_column"] = f"no feature: {by_name[settings['id_column']].reason}"
         if inspection.time_column:
-            comments["time_column"] = "the order in time; then no feature itself"
+            comments["time_column"] = "the order in time; no feature itself unless in features"
         if settings.get("split.strategy") == "time":
+            comments["features"] = "all but these are left out"
             comments["split.strategy"] = "the last rows are held out, as the future will be"
     return comments
 

@@ -178,7 +178,7 @@ def _report(
     elif name == id_column:
         role = "id"
     elif name == time_column:
-        role, reason = "time", f"{reason}, in the order of the rows"
+        role, reason = "time", f"{reason}, in order from row to row: the last rows are held out"
     elif kind in FEATURE_KINDS:
         role = "feature"
     else:
@@ -200,8 +200,8 @@ def _is_ordered(
 ) -> bool:
     """Whether the rows follow each other in time, so that the last of them are the fair test.
 
-    Each moment but few must differ, and the last fifth must have every class, or a split by time
-    could not be measured.
+    Most moments must differ, and every sixth of the rows have every class, or neither the last fifth nor
+    the folds before it could be measured.
     """
     from pipelines.columns import typed
 
@@ -212,9 +212,10 @@ def _is_ordered(
         return False
     if task == "regression":
         return True
-    start = len(frame) - len(frame) // 5
-    earlier, later = frame[target].iloc[:start].dropna(), frame[target].iloc[start:].dropna()
-    return set(earlier.unique()) == set(later.unique()) and int(earlier.value_counts().min()) >= 10
+    parts = [
+        frame[target].iloc[start : start + len(frame) // 6] for start in range(0, len(frame), len(frame) // 6)
+    ]
+    return all(set(part.dropna().unique()) == set(frame[target].dropna().unique()) for part in parts[:6])
 
 
 def _warnings(

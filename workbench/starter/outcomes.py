@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.columns import TaskName
@@ -59,6 +59,18 @@ class Conversion:
             return
         self.settings[setting] = value
         self.outcomes.append(Outcome(entry.key, entry.value, setting, reason))
+
+    def override(self, setting: str, reason: str) -> None:
+        """Take back a setting and those below it."""
+        self.settings = {
+            key: value for key, value in self.settings.items() if not f"{key}.".startswith(f"{setting}.")
+        }
+        self.outcomes = [
+            replace(outcome, setting=None, reason=reason)
+            if f"{outcome.setting}.".startswith(f"{setting}.")
+            else outcome
+            for outcome in self.outcomes
+        ]
 
     def note(self, entry: Entry, reason: str) -> None:
         """Record a key that needs no setting."""

@@ -233,3 +233,10 @@ def test_conversions_validate_as_settings() -> None:
 def test_first_value_skips_what_is_empty() -> None:
     entries = entries_of(ConfigSource(Path("c"), "config", {"target": None, "data": {"label": "y"}}))
     assert first_value(entries, "target") == "y"
+
+
+def test_an_overridden_setting_is_left_with_the_reason() -> None:
+    result = converted(TUTORIAL)
+    result.override("params", "--estimator takes its place")
+    assert not any(key.startswith("params") for key in result.settings)
+    assert left(result)["model.max_depth"] == "--estimator takes its place"
