@@ -6,6 +6,7 @@ reference, so values that repeat lie exactly at the top of their bin.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,15 +28,11 @@ def bin_edges(values: NDArray[Any]) -> tuple[list[float], list[int]]:
 
     if values.size == 0:
         return [], []
-    distinct = np.unique(values)
-    fine = distinct if distinct.size <= FINE_BINS else _quantiles(values, FINE_BINS)
-    coarse = distinct if distinct.size <= COARSE_BINS else _quantiles(values, COARSE_BINS)
-    lowest = distinct[0]
-    below = np.nextafter(lowest, -np.inf)
-    if fine[0] == lowest:
-        fine = np.concatenate([[below], fine])
-    if coarse[0] == lowest:
-        coarse = np.concatenate([[below], coarse])
+    ordered = np.sort(values)
+    distinct = np.unique(ordered)
+    fine = distinct if distinct.size <= FINE_BINS else _quantiles(ordered, FINE_BINS)
+    coarse = distinct if distinct.size <= COARSE_BINS else _quantiles(ordered, COARSE_BINS)
+    fine, coarse = (_with_edge_below(edges, float(distinct[0])) for edges in (fine, coarse))
     return [float(edge) for edge in fine], [int(i) for i in np.searchsorted(fine, coarse)]
 
 
@@ -55,8 +52,18 @@ def coarsen(counts: NDArray[Any], coarse: NDArray[Any]) -> NDArray[Any]:
     return np.add.reduceat(counts, starts, axis=-1)
 
 
-def _quantiles(values: NDArray[Any], bins: int) -> NDArray[Any]:
+def _quantiles(ordered: NDArray[Any], bins: int) -> NDArray[Any]:
+    """Values of the sample at i / bins of it, in integers: so every tenth is exactly the fifth fiftieth."""
     import numpy as np
 
-    shares = np.arange(1, bins) / bins
-    return np.unique(np.quantile(values, shares, method="inverted_cdf"))
+    places = (len(ordered) * np.arange(1, bins) + bins - 1) // bins - 1
+    return np.unique(ordered[places])
+
+
+def _with_edge_below(edges: NDArray[Any], lowest: float) -> NDArray[Any]:
+    import numpy as np
+
+    below = math.nextafter(lowest, -math.inf)
+    if edges[0] != lowest or math.isinf(below):
+        return edges
+    return np.concatenate([[below], edges])

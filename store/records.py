@@ -182,7 +182,10 @@ def microseconds(moment: datetime) -> int:
 
 def _put_numbers(record: dict[str, Any], key: str, values: Any) -> None:
     """Store numbers as they are, unless JSON would turn one that isn't finite into null."""
-    text = _dump(values)
+    try:
+        text = _dump(values)
+    except TypeError:  # an integer beyond 64 bits
+        text = b"null"
     if b"null" not in text:
         record[key] = orjson.Fragment(text)
         return
@@ -197,6 +200,8 @@ def _is_row(value: Any) -> bool:
 
 def _marked(value: Any) -> Any:
     value = getattr(value, "item", lambda: value)()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        value = _float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

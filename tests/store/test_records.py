@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.batches import Batch
+from store.records import (
+    MAX_ROWS,
+    FeatureSchema,
+    class_text,
+    encode_feedback,
+    encode_predictions,
+    encode_schema,
+    microseconds,
+    number,
+)
+
+texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
+cells = st.one_of(st.none(), st.floats(), st.integers(-(2**1100), 2**1100), st.booleans())
+
+
+def encode(n_rows: int, **changes: Any) -> list[bytes]:
+    values: dict[str, Any] = {
+        "model": "m",
+        "version": 1,
+        "schema_id": "s",
+        "prediction_ids": [str(i) for i in range(n_rows)],
+        "predicted_at": datetime(2026, 7, 1, 12, tzinfo=UTC),
+        "predictions": [0.5] * n_rows,
+        "probability": None,
+        "probabilities": None,
+        "classes": None,
+        "numeric": None,
+        "categorical": None,
+        "latency_ms": 1.0,
+        "role": "champion",
+        "request_id": "",
+    }
+    return list(encode_predictions(**(values | changes)))
+
+
+def rows_of(payloads: list[bytes]) -> list[dict[str, Any]]:
+    batch = Batch()
+    assert batch.add_all(payloads) == []
+    return batch.predictions().to_pylist()  # type: ignore[no-any-return]
+
+
+def same(a: Any, b: Any) -> bool:
+    return (a is None) == (b is None) and (a == b or (a is not None and math.isnan(a) and math.isnan(b)))
+
+
+def as_double(value: Any) -> float | None:
+    """As numpy would store it: integers beyond a double's range are infinite."""
+    try:
+        return None if value is None else float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+@given(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=5))
+def test_numbers_come_back_bit_for_bit(rows: list[list[Any]]) -> None:
+    """Not given, not a number and infinite stay three different things."""
+    payloads = encode(len(rows), numeric=rows)
+
+    assert all(b"\n" not in payload for payload in payloads)
+    for found, row in zip(rows_of(payloads), rows, strict=True):
+        assert all(same(a, as_double(b)) for a, b in zip(found["numeric"], row, strict=True))
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), texts), min_size=2, max_size=2), min_size=1, max_size=5), texts)
+def test_any_text_comes_back(rows: list[list[str | None]], model: str) -> None:
+    found = rows_of(encode(len(rows), categorical=rows, model=model))
+
+    assert [row["categorical"] for row in found] == rows
+    assert {row["model"] for row in found} == {model}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool"])
+def test_numpy_arrays_are_taken_as_they_are(order: Any, dtype: str) -> None:
+    array = np.array([[1, 0, 1], [0, 1, 1]], dtype=dtype, order=order)
+    found = rows_of(
+        encode(2, numeric=array, predictions=np.array([1.5, np.nan]), probability=np.array([0.1, 0.2]))
+    )
+
+    assert [row["numeric"] for row in found] == [[1, 0, 1], [0, 1, 1]]
+    assert found[0]["prediction"] == 1.5
+    assert math.isnan(found[1]["prediction"])
+    assert [row["probability"] for row in found] == [0.1, 0.2]
+
+
+def test_numpy_scalars_are_numbers() -> None:
+    found = rows_of(
+        encode(2, numeric=[[np.float64("nan")], [np.int32(7)]], predictions=[np.float64(1), None])
+    )
+
+    assert math.isnan(found[0]["numeric"][0])
+    assert found[1]["numeric"] == [7.0]
+    assert [row["prediction"] for row in found] == [1.0, None]
+
+
+def test_a_large_batch_is_several_lines_and_no_row_is_missing() -> None:
+    n_rows = 2 * MAX_ROWS + 1
+    payloads = encode(n_rows, numeric=[[float(i)] for i in range(n_rows)])
+
+    assert len(payloads) == 3
+    assert [row["numeric"] for row in rows_of(payloads)] == [[float(i)] for i in range(n_rows)]
+
+
+def test_rows_that_do_not_match_the_ids_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 prediction ids but 1 rows of numeric"):
+        encode(2, numeric=[[1.0]])
+
+
+@pytest.mark.parametrize(
+    ("classes", "predicted", "prediction", "label"),
+    [
+        (None, 41.5, 41.5, None),
+        ((0, 1), 1, 1.0, "1"),
+        ((2, 5, 9), 5, 5.0, "5"),
+        ((1.0, 2.0), 2.0, 2.0, "2"),
+        ((False, True), True, 1.0, "true"),
+        (("ham", "spam"), "spam", 1.0, "spam"),
+        ((0, 1), 7, None, "7"),
+        ((np.int64(0), np.int64(1)), np.int64(1), 1.0, "1"),
+        (np.array(["ham", "spam"]), np.str_("ham"), 0.0, "ham"),
+    ],
+)
+def test_a_class_is_stored_as_number_and_text(
+    classes: Any, predicted: Any, prediction: float | None, label: str | None
+) -> None:
+    (row,) = rows_of(encode(1, classes=classes, predictions=[predicted]))
+
+    assert (row["prediction"], row["label"]) == (prediction, label)
+
+
+def test_one_and_one_point_zero_are_the_same_class() -> None:
+    assert class_text(1) == class_text(1.0) == class_text(np.int64(1)) == class_text("1") == "1"
+    assert class_text(True) == class_text(np.bool_(True)) == "true"
+    assert class_text(0.5) == "0.5"
+
+
+def test_a_label_is_a_number_where_it_can_be() -> None:
+    assert [number(x) for x in (3, 2.5, "4.5", True, "false", np.float32(0.5))] == [3, 2.5, 4.5, 1, 0, 0.5]
+    assert [number(x) for x in ("spam", "", "nan", math.inf, 10**400)] == [None] * 5
+
+
+def test_labels_come_back() -> None:
+    seen = datetime(2026, 7, 1, 14, tzinfo=timezone(timedelta(hours=2)))
+    batch = Batch()
+    batch.add_all(encode_feedback([("a", 1, seen), ("b", "spam", None)], received_us=5_000_001))
+
+    assert batch.feedback().to_pylist() == [
+        {
+            "prediction_id": "a",
+            "label": "1",
+            "actual": 1.0,
+            "received_at": datetime(1970, 1, 1, 0, 0, 5, 1),  # noqa: DTZ001
+            "observed_at": datetime(2026, 7, 1, 12),  # noqa: DTZ001
+        },
+        {
+            "prediction_id": "b",
+            "label": "spam",
+            "actual": None,
+            "received_at": datetime(1970, 1, 1, 0, 0, 5, 1),  # noqa: DTZ001
+            "observed_at": None,
+        },
+    ]
+
+
+def test_a_schema_has_the_same_id_always_and_everywhere() -> None:
+    schema = FeatureSchema(("temp", "Größe"), ("numeric", "categorical"))
+
+    assert schema.schema_id == FeatureSchema(("temp", "Größe"), ("numeric", "categorical")).schema_id
+    assert schema.schema_id == "6ba2db3b7c693a16"
+    assert schema.schema_id != FeatureSchema(("temp", "Größe"), ("numeric", "numeric")).schema_id
+    assert (schema.numeric_names, schema.categorical_names) == (("temp",), ("Größe",))
+
+
+def test_a_schema_knows_where_each_feature_is() -> None:
+    schema = FeatureSchema(("a", "b", "c"), ("categorical", "numeric", "categorical"))
+    batch = Batch()
+    batch.add(encode_schema(schema))
+
+    assert batch.schema_rows() == [
+        (schema.schema_id, 0, "a", "categorical", 1),
+        (schema.schema_id, 1, "b", "numeric", 1),
+        (schema.schema_id, 2, "c", "categorical", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"k":"?"}',
+        b'{"k":"p"}',
+        b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a","b"],"y":[1]}',
+        b'{"k":"p","m":"m","v":"x","s":"s","t":0,"l":0,"r":"","i":["a"],"y":[1]}',
+        b'{"k":"f","t":0,"rows":[["a"]]}',
+        b'{"k":"s","s":"x","names":["a"],"kinds":["odd"]}',
+    ],
+)
+def test_a_payload_that_is_no_record_changes_nothing(payload: bytes) -> None:
+    batch = Batch()
+
+    assert batch.add_all([payload]) == [payload]
+    assert (batch.n_predictions, batch.n_feedback, batch.schema_rows()) == (0, 0, [])
+    assert batch.predictions().num_rows == 0
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(3000, 1, 1)))  # noqa: DTZ001
+def test_a_time_comes_back_to_the_microsecond(moment: datetime) -> None:
+    aware = moment.replace(tzinfo=UTC)
+    (row,) = rows_of(encode(1, predicted_at=aware))
+
+    assert row["predicted_at"] == moment
+    assert microseconds(moment) == microseconds(aware)
