@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from store import log_prediction
 from store.layout import Layout
-from store.log import FeatureSchema, PredictionLog, log_prediction
+from store.log import FeatureSchema, PredictionLog
 from store.predictions import PredictionReader
 from store.settings import StoreSettings
 
