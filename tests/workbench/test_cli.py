@@ -214,3 +214,10 @@ def test_a_project_with_folders_named_like_ours_works(process, project, make_run
     )
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 1
+
+
+def test_a_stream_that_cannot_show_a_character_is_no_error(process, project, make_run):
+    make_run("größe")
+    listed = process("runs", "list", cwd=project, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (listed.code, listed.err) == (0, "")
+    assert "gr??e" in listed.out

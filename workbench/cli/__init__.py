@@ -63,10 +63,13 @@ def is_debugging() -> bool:
 
 
 def _prepare_process() -> None:
-    """Settings of MLflow that must stand before anything imports it, and quiet from libraries."""
+    """Settings of MLflow that must stand before anything imports it, quiet libraries, safe streams."""
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    for stream in (sys.stdout, sys.stderr):
+        if (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     if not sys.warnoptions and not is_debugging():
         import warnings
 
@@ -74,12 +77,7 @@ def _prepare_process() -> None:
 
 
 def _report(line: str) -> None:
-    line = " ".join(line.split())
-    try:
-        print(f"workbench: {line}", file=sys.stderr, flush=True)
-    except UnicodeEncodeError:
-        encoding = sys.stderr.encoding or "ascii"
-        print("workbench:", line.encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
+    print(f"workbench: {' '.join(line.split())}", file=sys.stderr, flush=True)
 
 
 def _trace_when_debugging(report: str = "") -> None:

@@ -26,7 +26,8 @@ def events(invocation: Invocation, model: str | None, what: str | None, limit: i
     """Print who did what, when and why; the latest last."""
     from store.journal import read_events
 
-    found = read_events(invocation.layout, model=model, what=what, limit=limit or None)
+    kind = what.strip().replace(" ", "_") if what else None
+    found = read_events(invocation.layout, model=model, what=kind, limit=limit or None)
     print_events(found, as_json=as_json)
 
 

@@ -130,7 +130,7 @@ def print_verdict(gate: Verdict) -> None:
         Column("value", "right"),
         Column("needed"),
         Column("passed"),
-        Column("note", style="dim", flexible=True),
+        Column("note", style="dim", wraps=True),
     ]
     table: list[list[str | Cell]] = []
     for rule in gate.rules:
