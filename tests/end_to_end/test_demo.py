@@ -152,11 +152,24 @@ def test_a_folder_with_something_else_in_it_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("chapter", ["[2/4]", "[3/4]", "[4/4]"])
-def test_ctrl_c_leaves_a_usable_project_and_no_process(
-    chapter: str, tmp_path: Path, workbench_in: Callable[[Path], Any]
+def test_ctrl_c_at_any_chapter_leaves_a_usable_project_and_no_process(
+    tmp_path: Path, workbench_in: Callable[[Path], Any]
 ) -> None:
     folder = tmp_path / "d"
+    command = workbench_in(folder)
+    for chapter in ("[2/4]", "[3/4]", "[4/4]"):  # the next one goes on where the last one stopped
+        code, said = interrupt_demo(folder, chapter)
+        assert code == 130, said
+        assert "go on with: workbench demo" in said
+        wait_until(lambda: not processes_in(folder))
+        assert command.json("status")["project"]["name"] == "demo"
+        assert not any(run["status"] == "RUNNING" for run in command.json("runs", "list"))
+        command("doctor")
+    assert {run["status"] for run in command.json("runs", "list")} <= {"FINISHED", "KILLED"}
+
+
+def interrupt_demo(folder: Path, chapter: str) -> tuple[int, str]:
+    """Exit code and stderr of a demo that gets a ctrl-C as soon as it begins a chapter."""
     tour = subprocess.Popen(
         [sys.executable, "-m", "workbench", "demo", str(folder), "--headless"],
         stderr=subprocess.PIPE,
@@ -173,13 +186,7 @@ def test_ctrl_c_leaves_a_usable_project_and_no_process(
     os.killpg(tour.pid, signal.SIGINT)
     said += tour.stderr.readlines()
     tour.stderr.close()
-    assert tour.wait(timeout=60) == 130, "".join(said)
-    assert "workbench demo" in said[-1] or "workbench demo" in "".join(said[-3:])
-    wait_until(lambda: not processes_in(folder))
-    command = workbench_in(folder)
-    assert command.json("status")["project"]["name"] == "demo" or command.json("status")["project"] == "demo"
-    assert not any(run["status"] == "RUNNING" for run in command.json("runs", "list"))
-    assert "problem" not in command("doctor", expect=None).stderr.lower()
+    return tour.wait(timeout=60), "".join(said)
 
 
 def processes_in(folder: Path) -> list[str]:
