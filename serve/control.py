@@ -22,6 +22,8 @@ from store.layout import Layout
 from store.locks import lock_holder, locked
 
 _POLL_S = 0.05
+# Servers this process started: kept, so that the ended ones can be waited for.
+_children: dict[int, subprocess.Popen[bytes]] = {}
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -126,6 +128,7 @@ def start_background(
         while (waited := time.monotonic() - started) < timeout_s:
             info = running_server(layout)
             if info is not None and info.pid == child.pid and _answers(info):
+                _children[child.pid] = child
                 return info
             if child.poll() is not None:
                 raise WorkbenchError(
@@ -168,8 +171,9 @@ def stop_server(layout: Layout, timeout_s: float = 15.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if lock_holder(lock_path(layout)) is None:
-            with contextlib.suppress(ChildProcessError, OSError):
-                os.waitpid(info.pid, os.WNOHANG)  # when it is a child of this process
+            child = _children.pop(info.pid, None)
+            if child is not None:
+                child.wait()
             return True
         time.sleep(_POLL_S)
     raise WorkbenchError(

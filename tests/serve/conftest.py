@@ -84,7 +84,7 @@ class Project:
         run_id, model_id = uuid.uuid4().hex, f"m-{uuid.uuid4().hex}"
         experiment = self.root / "mlruns" / "1"
         model_dir = experiment / "models" / model_id / "artifacts"
-        write_model(
+        _write_model(
             model_dir,
             estimator,
             inputs=inputs,
@@ -147,7 +147,7 @@ class Project:
         return version
 
 
-def write_model(
+def _write_model(
     folder: Path,
     estimator: Any,
     *,
@@ -203,7 +203,7 @@ def write_model(
     return folder
 
 
-def columns(**types: str) -> list[dict[str, Any]]:
+def _columns(**types: str) -> list[dict[str, Any]]:
     """Columns of a signature; a type that ends with ? may be missing."""
     return [
         {"name": name, "type": kind.rstrip("?"), "required": not kind.endswith("?")}
@@ -244,7 +244,7 @@ class Server:
 
 
 @contextmanager
-def running(
+def _running(
     project: Project,
     *,
     settings: Mapping[str, Any] | None = None,
@@ -293,7 +293,7 @@ def running(
                 process.stdout.close()
 
 
-def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
+def _wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
     """Ask until the condition holds; fails with `what` after the deadline."""
     ends_at = time.monotonic() + deadline_s
     while time.monotonic() < ends_at:
@@ -302,6 +302,24 @@ def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
             return found
         time.sleep(0.02)
     raise AssertionError(f"did not happen within {deadline_s} s: {what}")
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[..., Any]:
+    """Runs a server for a project while a block lasts."""
+    return _running
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., Any]:
+    """Asks until a condition holds, with a deadline."""
+    return _wait_until
+
+
+@pytest.fixture(scope="session")
+def columns() -> Callable[..., list[dict[str, Any]]]:
+    """Makes the columns of a signature."""
+    return _columns
 
 
 @pytest.fixture
@@ -335,7 +353,7 @@ def several_models(tmp_path_factory: pytest.TempPathFactory, flower_data: Any) -
     project.add(
         "two",
         scaled.fit(named, y),
-        inputs=columns(**{"a": "double", "b": "double", "c d": "double", "é": "double"}),
+        inputs=_columns(**{"a": "double", "b": "double", "c d": "double", "é": "double"}),
         example=X[:2].tolist(),
         metadata={
             "format": 1,
@@ -363,7 +381,7 @@ def several_models(tmp_path_factory: pytest.TempPathFactory, flower_data: Any) -
     project.add(
         "mixed",
         Pipeline([("columns", transformer), ("model", LogisticRegression(max_iter=1000))]).fit(mixed, y),
-        inputs=columns(age="double?", orders="long", plan="string", active="boolean"),
+        inputs=_columns(age="double?", orders="long", plan="string", active="boolean"),
         example=[[30.0, 2, "pro", True]],
         metadata={
             "format": 1,
@@ -380,5 +398,5 @@ def several_models(tmp_path_factory: pytest.TempPathFactory, flower_data: Any) -
 @pytest.fixture(scope="session")
 def server(several_models: Project) -> Iterator[Server]:
     """One server for the tests that only ask it things."""
-    with running(several_models) as server:
+    with _running(several_models) as server:
         yield server
