@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from pipelines.request import TrainEvent, TrainRequest
+from pipelines.request import TrainRequest
 from store.errors import TrainingError, UserCodeError, WorkbenchError
 from store.files import write_atomically
 from store.tracking import resolve_uri
@@ -99,7 +99,6 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
         uri = resolve_uri(request.tracking_uri, request.layout.root)
         recorder = RunRecorder(uri, request.experiment)
         recorder.warm_up()
-        emit(TrainEvent(1, 7, "Loading data"))
         result = Training(request, recorder, emit).run(log.summary)
         return {"result": result.as_json()}, 0
     except Cancelled:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from store.registry import Registry
 
 
+OWN_TYPES = ("pipelines.transforms.DatetimeParts",)
+
+
 def load_champion(registry: Registry, request: TrainRequest, prepared: Prepared) -> Champion | None:
     """The registered champion's answers for the held-out rows; None when there is no champion."""
     from store.model_files import load_model
@@ -34,7 +37,11 @@ def load_champion(registry: Registry, request: TrainRequest, prepared: Prepared)
         version = registry.version(request.model, number)
         if version.model_dir is None:
             return Champion(number, None, f"its files are not here: {version.source}")
-        model = load_model(version.model_dir, trusted_types=request.trusted_types, layout=request.layout)
+        model = load_model(
+            version.model_dir,
+            trusted_types=(*request.trusted_types, *OWN_TYPES),
+            layout=request.layout,
+        )
         if (model.task == "regression") != (prepared.task == "regression"):
             return Champion(number, None, f"it is for {model.task}, and this task is {prepared.task}")
         missing = [name for name in model.names if name not in prepared.frame.columns]
