@@ -71,7 +71,7 @@ class JournaledRegistry:
                     self._settler.settle(name)  # it may have come so far that the version exists
                 raise
             self._settler.commit(intent, to=str(number), details={**about, "registered": [number]})
-        return self.version(name, number)
+        return JournaledRegistry.version(self, name, number)
 
     def promote(
         self,
@@ -153,7 +153,10 @@ class JournaledRegistry:
         model = self._backend.read(name)
         if model is None:
             return None
-        standing = adopt(self._settler.past(name).standing, model.versions, demote=False)
+        known = self._settler.past(name).standing
+        standing = adopt(known, model.versions, demote=False)
+        if model.problem and known:  # what can't be read at the moment is no reason to unseat anybody
+            standing = known
         return replace(model, champion=standing.champion, challenger=standing.challenger)
 
     def _standing(self, name: str) -> Standing:

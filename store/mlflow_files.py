@@ -25,6 +25,7 @@ _REREAD_AFTER_S = (0.01, 0.05)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
+_ONE_READ = 65536
 _FLAT_LINE = re.compile(r"([a-z_]+): (.*)")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _HEX_ID = re.compile(r"(?!0b)(?=[0-9]*[a-f])[0-9a-f]{32}")
@@ -38,24 +39,24 @@ class BrokenFileError(ValueError):
     """A file of the store that MLflow couldn't read either; the message says which and why."""
 
 
-def read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path | str) -> dict[str, Any]:
     """The mapping in a `meta.yaml`; raises FileNotFoundError, or BrokenFileError for half of one."""
     return _patiently(path, _parse_meta)
 
 
-def _parse_meta(path: Path) -> dict[str, Any]:
+def _parse_meta(path: Path | str) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode()
+        text = _read(path).decode()
         parsed = parse_flat(text)
         if parsed is None:
             parsed = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         first_line = str(error).splitlines()[0]
-        raise BrokenFileError(f"{path.name} can't be read: {first_line}") from error
+        raise BrokenFileError(f"{META_FILE} can't be read: {first_line}") from error
     except IsADirectoryError as error:
-        raise BrokenFileError(f"{path.name} is a folder") from error
+        raise BrokenFileError(f"{META_FILE} is a folder") from error
     if not isinstance(parsed, dict):
-        raise BrokenFileError(f"{path.name} is {'empty' if parsed is None else 'no mapping'}")
+        raise BrokenFileError(f"{META_FILE} is {'empty' if parsed is None else 'no mapping'}")
     return parsed
 
 
@@ -104,7 +105,7 @@ def read_values(folder: Path) -> tuple[dict[str, str], list[str]]:
     problems: list[str] = []
     for key, path in walk_keys(folder):
         try:
-            values[key] = Path(path).read_bytes().decode()
+            values[key] = _read(path).decode()
         except FileNotFoundError:
             continue  # deleted since it was listed
         except (OSError, UnicodeDecodeError) as error:
@@ -133,7 +134,7 @@ def read_metrics(folder: Path) -> tuple[dict[str, float], list[str]]:
     problems: list[str] = []
     for key, path in walk_keys(folder):
         try:
-            points = read_points(Path(path))
+            points = read_points(path)
         except FileNotFoundError:
             continue
         except BrokenFileError as error:
@@ -143,15 +144,15 @@ def read_metrics(folder: Path) -> tuple[dict[str, float], list[str]]:
     return metrics, problems
 
 
-def read_points(path: Path) -> list[tuple[int, int, float]]:
+def read_points(path: Path | str) -> list[tuple[int, int, float]]:
     """(timestamp in ms, step, value) of each line of a metric file, in the order of logging."""
     return _patiently(path, _parse_points)
 
 
-def _parse_points(path: Path) -> list[tuple[int, int, float]]:
+def _parse_points(path: Path | str) -> list[tuple[int, int, float]]:
     points: list[tuple[int, int, float]] = []
     try:
-        lines = path.read_bytes().decode().splitlines()
+        lines = _read(path).decode().splitlines()
         for line in lines:
             parts = line.strip().split(" ")
             if len(parts) not in (2, 3, 5):
@@ -212,7 +213,19 @@ def now_ms() -> int:
     return to_ms(datetime.now(UTC))
 
 
-def _patiently(path: Path, parse: Callable[[Path], _Parsed]) -> _Parsed:
+def _read(path: Path | str) -> bytes:
+    """All of a small file; half the time of `Path.read_bytes`, which thousands of files make felt."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        content = os.read(descriptor, _ONE_READ)
+        while len(content) % _ONE_READ == 0 and (more := os.read(descriptor, _ONE_READ)):
+            content += more
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _patiently(path: Path | str, parse: Callable[[Path | str], _Parsed]) -> _Parsed:
     for wait_s in _REREAD_AFTER_S:
         try:
             return parse(path)
@@ -223,9 +236,9 @@ def _patiently(path: Path, parse: Callable[[Path], _Parsed]) -> _Parsed:
     return parse(path)
 
 
-def _settled(path: Path) -> bool:
+def _settled(path: Path | str) -> bool:
     """Whether the last write is so long ago that nobody is in the middle of it."""
     try:
-        return time.time() - path.stat().st_mtime > 2
+        return time.time() - os.stat(path).st_mtime > 2  # noqa: PTH116 - no Path on the quick way
     except OSError:
         return True

@@ -88,6 +88,7 @@ def create_model(folder: Path, staging: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir(parents=True, exist_ok=True)
+        _clear_unfinished(staging)
         prepared = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=staging))
         prepared.chmod(0o755)
         (prepared / META_FILE).write_text(dump_meta(meta))

@@ -56,7 +56,7 @@ class RunStore(Protocol):
     """Reads and edits runs. `run` is a full id, a unique prefix of at least 4 characters or a unique name."""
 
     def experiments(self, *, deleted: bool = False) -> list[Experiment]:
-        """Experiments by name."""
+        """Experiments by name; the deleted ones in place of the others on request."""
 
     def list(
         self,
@@ -68,8 +68,9 @@ class RunStore(Protocol):
     ) -> list[Run]:
         """Runs as MLflow's search returns them, broken ones last (only where there is no filter).
 
-        `experiment` is a name or id. Raises UsageError for a filter or order that MLflow would refuse,
-        NotFoundError for an unknown experiment.
+        `experiment` is a name or id; `deleted` lists the deleted ones in place of the others.
+        Raises UsageError for a filter or order that MLflow would refuse, NotFoundError for an
+        unknown experiment.
         """
 
     def get(self, run: str) -> Run:
