@@ -58,8 +58,8 @@ def init(
         workbench init --from config.yaml
     """
     from store.errors import UsageError
-    from workbench.starter.draft import Wishes
     from workbench.starter.project import section_text, start_project
+    from workbench.starter.wishes import Wishes
 
     root = (invocation.start / directory if directory else invocation.start).resolve()
     wishes = Wishes(data, target, config, estimator, pipeline, copy, Path.cwd())
@@ -101,7 +101,7 @@ def _print(started: NewProject) -> None:
     say()
     say("Next:")
     for command, what in next_steps(started):
-        say(f"    {command:<34}{what}")
+        say(f"    {command:<34}{what}".rstrip())
 
 
 def _print_columns(draft: Draft) -> None:
@@ -110,7 +110,9 @@ def _print_columns(draft: Draft) -> None:
 
     inspection = draft.inspection
     assert inspection
-    rows_read = f"{'the first ' if inspection.is_sample else ''}{inspection.rows:,} rows"
+    rows_read = f"{inspection.rows:,} rows"
+    if inspection.sampled_rows:
+        rows_read += f", columns guessed from the first {inspection.sampled_rows:,}"
     print_title(
         f"Pipeline {draft.pipeline.name}: {inspection.task}",
         f"{draft.pipeline.settings['target']} has {inspection.task_reason} · {rows_read}",
@@ -119,16 +121,18 @@ def _print_columns(draft: Draft) -> None:
     used = draft.pipeline.settings
     rows: list[list[str | Cell]] = []
     for column in inspection.columns:
-        role = role_in(used, column.name, column.role)
-        missing = f"{column.missing / inspection.rows:.1%}" if column.missing else ""
-        rows.append([column.name, column.kind, Cell(role, styles.get(role, "")), missing, column.reason])
+        role, reason = role_in(used, column)
+        missing = (
+            f"{column.missing / (inspection.sampled_rows or inspection.rows):.1%}" if column.missing else ""
+        )
+        rows.append([column.name, column.kind, Cell(role, styles.get(role, "")), missing, reason])
     print_table(
         [
             Column("column", flexible=True),
             Column("kind"),
             Column("used as"),
             Column("missing", "right"),
-            Column("why", flexible=True),
+            Column("why", wraps=True),
         ],
         rows,
     )
@@ -150,7 +154,7 @@ def _print_conversion(draft: Draft) -> None:
     if conversion.left:
         print_title("Not converted")
         print_table(
-            [Column("key", flexible=True), Column("value", flexible=True), Column("why", flexible=True)],
+            [Column("key", flexible=True), Column("value", flexible=True), Column("why", wraps=True)],
             [[o.key, _shown(o.value), o.reason] for o in conversion.left],
         )
         click.echo()
@@ -229,11 +233,12 @@ def _as_json(started: NewProject) -> dict[str, Any]:
             {
                 "name": column.name,
                 "kind": column.kind,
-                "role": role_in(settings, column.name, column.role),
-                "reason": column.reason,
+                "role": role,
+                "reason": reason,
                 "missing": column.missing,
             }
             for column in (inspection.columns if inspection else ())
+            for role, reason in [role_in(settings, column)]
         ],
         "converted": [
             {"key": o.key, "value": o.value, "setting": o.setting}

@@ -2,68 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from store.errors import DataError, TrainingError, UsageError
+from store.errors import TrainingError, UsageError
 from workbench.starter.code_files import ExampleColumn
-from workbench.starter.config_sources import ConfigSource, read_config
+from workbench.starter.config_sources import read_config
 from workbench.starter.conversion import convert, entries_of, first_value
 from workbench.starter.converters import why_no_data
 from workbench.starter.estimators import find_estimator
 from workbench.starter.inspection import (
+    ColumnReport,
     Inspection,
     check_target,
     inspect_data,
     named_like_target,
+    read_columns,
     read_sample,
 )
+from workbench.starter.location import locate, pipeline_name
 from workbench.starter.outcomes import Conversion, Outcome
 from workbench.starter.settings_file import PipelineDraft
-
-_GENERIC_NAMES = {
-    "data",
-    "train",
-    "training",
-    "dataset",
-    "raw",
-    "processed",
-    "input",
-    "features",
-    "clean",
-    "csv",
-}
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the person asked for; relative paths count from `folder`."""
-
-    data: str | None = None
-    target: str | None = None
-    config: Path | None = None
-    estimator: str | None = None
-    pipeline: str | None = None
-    copy: bool = False
-    folder: Path = Path()
-
-    @property
-    def anything(self) -> bool:
-        """Whether there is a pipeline to draft. Raises UsageError for what means nothing without data."""
-        if self.data or self.config:
-            return True
-        for option, value in (
-            ("--target", self.target), ("--estimator", self.estimator), ("--pipeline", self.pipeline),
-            ("--copy", self.copy),
-        ):  # fmt: skip
-            if value:
-                raise UsageError(f"{option} needs the data too", "Add --data FILE.")
-        return False
+from workbench.starter.wishes import Wishes
 
 
 @dataclass(frozen=True)
@@ -107,7 +71,7 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
     if data is None:
         assert source is not None
         raise UsageError(f"{source.path} names no data file that can be read", "Add --data FILE.")
-    located = _locate(str(data), root, wishes, source)
+    located = locate(str(data), root, wishes, source.path if source else None)
     target = wishes.target or first_value(entries, "target")
     inspection = None
     if located.files:
@@ -118,7 +82,12 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
             if target:
                 notes.append(f"target = {target!r}: {how}; --target names another")
         target = check_target(columns, target if target is None else str(target), located.shown)
-        inspection = inspect_data(frame, target, is_sample=is_sample, source=located.shown)
+        inspection = inspect_data(
+            frame,
+            target,
+            source=located.shown,
+            read_all=partial(read_columns, located.files) if is_sample else None,
+        )
         warnings += inspection.warnings
     elif target is None:
         assert source is not None
@@ -136,7 +105,7 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
     notes += conversion.noted if conversion else []
     notes += located.notes
     settings = _settings(located.setting, str(target), wishes, inspection, conversion)
-    name = wishes.pipeline or _pipeline_name(located.setting, settings, root)
+    name = wishes.pipeline or pipeline_name(located.setting, settings, root)
     if not re.fullmatch(r"[a-z0-9_-]+", name):
         raise UsageError(f"pipeline name {name!r}", "Use lower-case letters, digits, _ and - only.")
     draft = PipelineDraft(
@@ -145,70 +114,21 @@ def draft_pipeline(root: Path, wishes: Wishes) -> Draft:
     return Draft(draft, inspection, conversion, tuple(notes), tuple(warnings), located.copies)
 
 
-def role_in(settings: Mapping[str, Any], column: str, guessed: str) -> str:
-    """What becomes of a column under these settings, which may say otherwise than the guess."""
-    if guessed == "target":
-        return guessed
-    if column == settings.get("id_column"):
-        return "id"
-    if column == settings.get("time_column"):
-        return "time"
-    if settings.get("features"):
-        return "feature" if column in settings["features"] else "left out"
-    if column in settings.get("ignore", ()):
-        return "left out"
-    return guessed
-
-
-@dataclass(frozen=True)
-class _Located:
-    setting: str
-    """As workbench.toml says it."""
-    shown: str
-    files: Sequence[Path]
-    notes: tuple[str, ...] = ()
-    copies: tuple[tuple[Path, str], ...] = ()
-
-
-def _locate(data: str, root: Path, wishes: Wishes, source: ConfigSource | None) -> _Located:
-    """Find the data files from where the command or the configuration file stands."""
-    from pipelines.data import find_files
-
-    bases: list[Path] = [wishes.folder, root]
-    if source and not wishes.data:
-        above = source.path.resolve().parents
-        bases = [above[0], wishes.folder, root, *above[1:3]]
-    error: DataError | None = None
-    for base in bases:
-        try:
-            files = find_files(data, base)
-        except DataError as found:
-            error = error or found
-            continue
-        return _placed(Path(os.path.normpath(base / Path(data).expanduser())), data, files, root, wishes)
-    assert error is not None
-    if source and not wishes.data:
-        return _Located(data, data, ())
-    raise error
-
-
-def _placed(path: Path, data: str, files: Sequence[Path], root: Path, wishes: Wishes) -> _Located:
-    if path.is_relative_to(root):
-        return _Located(path.relative_to(root).as_posix(), data, files)
-    if path.exists() and path.resolve().is_relative_to(root.resolve()):
-        return _Located(path.resolve().relative_to(root.resolve()).as_posix(), data, files)
-    if wishes.copy:
-        if len(files) == 1:
-            inside = f"data/{files[0].name}"
-            return _Located(inside, data, files, copies=((files[0], inside),))
-        folder = f"data/{path.name if path.is_dir() else path.parent.name}"
-        copies = tuple((file, f"{folder}/{file.name}") for file in files)
-        return _Located(folder, data, files, copies=copies)
-    note = (
-        f"the data stays at {path}, outside the project, so the settings name it in full; "
-        "--copy would have put a copy into data/."
-    )
-    return _Located(path.as_posix(), data, files, (note,))
+def role_in(settings: Mapping[str, Any], column: ColumnReport) -> tuple[str, str]:
+    """What becomes of a column under these settings, which may say otherwise than the guess, and why."""
+    name = column.name
+    if column.role == "target":
+        return column.role, column.reason
+    for role, key in (("id", "id_column"), ("time", "time_column")):
+        if name == settings.get(key):
+            return role, column.reason if role == column.role else f"set as {key}"
+    if name in settings.get("ignore", ()):
+        return "left out", "set in ignore"
+    if "features" in settings:
+        if name in settings["features"]:
+            return "feature", column.reason
+        return "left out", column.reason if column.role == "left out" else "not among the features listed"
+    return column.role, column.reason
 
 
 def _target_beside(columns: Sequence[str], features: Any, file: str) -> tuple[str | None, str]:
@@ -331,25 +251,3 @@ def _suggestions(settings: Mapping[str, Any], inspection: Inspection | None) -> 
         suggestions["class_weight"] = "balanced"
     suggestions["gate.min_delta"] = 0.005
     return {key: value for key, value in suggestions.items() if key not in settings}
-
-
-def _pipeline_name(data: str, settings: Mapping[str, Any], root: Path) -> str:
-    """A name from the data's, or from the model's, experiment's or folder's where that says nothing."""
-    path = Path(data)
-    parts = [part for part in reversed(path.parts) if not re.search(r"[*?\[]", part)]
-    stems = [
-        re.sub(r"(\.(csv|tsv|txt|parquet|pq|jsonl|ndjson|json))?(\.gz)?$", "", p, flags=re.I)
-        for p in parts[:2]
-    ]
-    candidates = [stems[0] if stems else "", settings.get("model", ""), settings.get("experiment", "")]
-    candidates += [*stems[1:], root.name, settings["target"]]
-    for candidate in candidates:
-        name = _slug(str(candidate))
-        if name and name not in _GENERIC_NAMES:
-            return name
-    return "model"
-
-
-def _slug(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,8 @@ class Inspection:
     """All that was guessed from the rows."""
 
     rows: int
-    is_sample: bool
+    sampled_rows: int | None
+    """Rows that kinds were guessed from and missing values counted in; None where it was all of them."""
     task: TaskName
     task_reason: str
     columns: tuple[ColumnReport, ...]
@@ -78,6 +79,16 @@ def read_sample(files: Sequence[Path]) -> tuple[pd.DataFrame, bool]:
         if rows >= SAMPLED_ROWS:
             break
     return pd.concat(frames, ignore_index=True), rows >= SAMPLED_ROWS
+
+
+def read_columns(files: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
+    """Some columns of all rows, without holding the others in memory."""
+    import pandas as pd
+
+    from pipelines.data import read_chunks
+
+    chunks = [chunk[list(names)] for path in files for chunk in read_chunks(path, SAMPLED_ROWS)]
+    return pd.concat(chunks, ignore_index=True)
 
 
 def check_target(columns: Sequence[str], target: str | None, source: str) -> str:
@@ -114,13 +125,27 @@ def named_like_target(columns: Sequence[str]) -> str | None:
     return next((original for name, original in spelled.items() if words.search(name)), None)
 
 
-def inspect_data(frame: pd.DataFrame, target: str, *, is_sample: bool, source: str) -> Inspection:
-    """Guess kinds, task and roles. Raises DataError for a target that nothing can be learnt from."""
+def inspect_data(
+    frame: pd.DataFrame,
+    target: str,
+    *,
+    source: str,
+    read_all: Callable[[Sequence[str]], pd.DataFrame] | None = None,
+) -> Inspection:
+    """Guess kinds, task and roles. Raises DataError for a target that nothing can be learnt from.
+
+    Where the frame is a sample, `read_all` gives the named columns of all rows: rows are often sorted, and
+    the first of them have one class only.
+    """
     from pipelines.columns import infer_kinds, infer_task
 
-    values = frame[target]
+    guesses = infer_kinds(frame)
+    time_column = _time_column(frame, guesses, target)
+    ruling = [target, *([time_column] if time_column else [])]
+    whole = read_all(ruling) if read_all else frame
+    values = whole[target]
     missing = int(values.isna().sum())
-    if missing == len(frame):
+    if missing == len(whole):
         raise DataError(f"column {target!r} of {source} has no values", "Name another column with --target.")
     if values.nunique() < 2:
         raise DataError(
@@ -128,24 +153,22 @@ def inspect_data(frame: pd.DataFrame, target: str, *, is_sample: bool, source: s
             "There is nothing to predict; name another column with --target or a file with more rows.",
         )
     task, task_reason = infer_task(values)
-    guesses = infer_kinds(frame)
     id_column = next((n for n, guess in guesses.items() if guess.kind == "id" and n != target), None)
-    time_column = _time_column(frame, guesses, target)
-    in_order = time_column is not None and _is_ordered(frame, guesses, time_column, target, task)
+    in_order = time_column is not None and _is_ordered(whole, guesses, time_column, target, task)
     reports = tuple(
         _report(frame, name, guess, target, id_column, time_column if in_order else None, task_reason)
         for name, guess in guesses.items()
     )
     return Inspection(
-        rows=len(frame),
-        is_sample=is_sample,
+        rows=len(whole),
+        sampled_rows=len(frame) if read_all else None,
         task=task,
         task_reason=task_reason,
         columns=reports,
         id_column=id_column,
         time_column=time_column,
         is_in_time_order=in_order,
-        warnings=tuple(_warnings(frame, target, task, missing, reports)),
+        warnings=tuple(_warnings(values, task, missing, reports)),
     )
 
 
@@ -218,17 +241,16 @@ def _is_ordered(
     return all(set(part.dropna().unique()) == set(frame[target].dropna().unique()) for part in parts[:6])
 
 
-def _warnings(
-    frame: pd.DataFrame, target: str, task: str, missing: int, reports: Sequence[ColumnReport]
-) -> list[str]:
+def _warnings(values: pd.Series[Any], task: str, missing: int, reports: Sequence[ColumnReport]) -> list[str]:
     found: list[str] = []
+    target = values.name
     if missing:
         found.append(
-            f"{target} is missing in {missing} of {len(frame)} rows: training refuses the data until "
+            f"{target} is missing in {missing} of {len(values)} rows: training refuses the data until "
             "those rows are filled in or removed."
         )
     if task != "regression":
-        counts = frame[target].value_counts()
+        counts = values.value_counts()
         single = [str(value) for value, count in counts.items() if count == 1]
         if single:
             shown = ", ".join(single[:5]) + (" …" if len(single) > 5 else "")
@@ -241,8 +263,8 @@ def _warnings(
                 f"only {counts.min() / counts.sum():.1%} of the rows are {counts.idxmin()}: "
                 'class_weight = "balanced" may help.'
             )
-    if len(frame) < 50:
-        found.append(f"{len(frame)} rows are few: metrics will vary a lot from one split to another.")
+    if len(values) < 50:
+        found.append(f"{len(values)} rows are few: metrics will vary a lot from one split to another.")
     if not any(report.role in ("feature", "time") for report in reports):
         found.append("no column is left to learn from; name some in features.")
     return found

@@ -10,9 +10,10 @@ from store.errors import UsageError
 from store.layout import SETTINGS_FILE
 from workbench.settings import compose, load_project
 from workbench.starter.code_files import features_test_text, features_text
-from workbench.starter.draft import Draft, Wishes, draft_pipeline
+from workbench.starter.draft import Draft, draft_pipeline
 from workbench.starter.files import NewFiles, WrittenFile, already_a_project
 from workbench.starter.settings_file import pipeline_text, settings_text
+from workbench.starter.wishes import Wishes
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,19 @@ import pytest
 
 from store.errors import DataError, UsageError
 from workbench.starter.inspection import (
+    SAMPLED_ROWS,
     Inspection,
     check_target,
     inspect_data,
     likely_target,
     named_like_target,
+    read_columns,
     read_sample,
 )
 
 
 def inspected(frame: pd.DataFrame, target: str = "churned") -> Inspection:
-    return inspect_data(frame, target, is_sample=False, source="customers.csv")
+    return inspect_data(frame, target, source="customers.csv")
 
 
 def roles(inspection: Inspection) -> dict[str, str]:
@@ -148,3 +150,18 @@ def test_files_of_one_pipeline_have_the_same_columns(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("x,z\n1,2\n")
     with pytest.raises(DataError, match="differ in their columns: y, z"):
         read_sample([tmp_path / "a.csv", tmp_path / "b.csv"])
+
+
+def test_a_sorted_file_too_large_to_guess_from_whole_shows_all_its_classes(tmp_path: Path) -> None:
+    path = tmp_path / "sorted.csv"
+    with path.open("w") as file:
+        file.write("x,label\n")
+        for label in ("a", "b", "c"):
+            file.writelines(f"{i % 977},{label}\n" for i in range(SAMPLED_ROWS))
+    frame, is_sample = read_sample([path])
+    assert (len(frame), is_sample) == (SAMPLED_ROWS, True)
+    inspection = inspect_data(
+        frame, "label", source="sorted.csv", read_all=lambda names: read_columns([path], names)
+    )
+    assert (inspection.task, inspection.rows) == ("multiclass", 3 * SAMPLED_ROWS)
+    assert inspection.sampled_rows == SAMPLED_ROWS
