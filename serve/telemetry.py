@@ -46,12 +46,6 @@ class Telemetry:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.responses = Counter(
-            "workbench_http_responses",
-            "HTTP answers by path template and status.",
-            ("path", "status"),
-            registry=self.registry,
-        )
         self.in_flight = Gauge(
             "workbench_requests_in_flight", "Requests in progress.", registry=self.registry
         )

@@ -18,6 +18,7 @@ numpy.ma: MaskedArray
 numpy.ma.core: MaskedArray
 numpy.random: Generator RandomState
 numpy.random.mtrand: RandomState
+pipelines.transforms: DatetimeParts
 scipy._lib.array_api_compat.numpy._aliases: asarray
 scipy.interpolate._bsplines: BSpline
 scipy.interpolate._interpolate: interp1d
