@@ -125,7 +125,8 @@ def _journal(patient: Patient, fix: bool) -> Iterator[Finding]:
     problems = check_journal(layout)
     for problem in problems:
         is_torn = problem.endswith("the next event mends it")
-        yield Finding("journal", "warning" if is_torn else "problem", problem)
+        hint = None if is_torn else "The events around it still count; see when it happened in a backup."
+        yield Finding("journal", "warning" if is_torn else "problem", problem, hint)
     if not problems:
         yield Finding("journal", "ok", "the chain is whole")
     finished = {event.details.get("intent") for event in read_events(layout)}

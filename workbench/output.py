@@ -198,15 +198,25 @@ def _fit(
                 break
             shown.append(i)
     shown.sort()
+    while may_cut and taken() > room:
+        _shrink(columns, widths, shown, taken() - room)
+        if taken() <= room or len(shown) == 1:
+            break
+        shown.remove(next((i for i in reversed(shown) if columns[i].is_optional), shown[-1]))
+        widths = list(natural)
+    return shown, widths
+
+
+def _shrink(columns: Sequence[Column], widths: list[int], shown: Sequence[int], excess: int) -> None:
+    """Take `excess` cells from the flexible columns, the widest first, as far as they can give."""
     flexible = [i for i in shown if columns[i].flexible or columns[i].wraps]
-    while may_cut and flexible and taken() > room:
+    while flexible and excess > 0:
         widest = max(flexible, key=lambda i: widths[i])
         if widths[widest] <= _NARROWEST_FLEXIBLE:
-            break
-        widths[widest] -= min(taken() - room, widths[widest] - _NARROWEST_FLEXIBLE, _step(widths, flexible))
-    while may_cut and len(shown) > 1 and taken() > room:
-        shown.remove(next((i for i in reversed(shown) if columns[i].is_optional), shown[-1]))
-    return shown, widths
+            return
+        step = min(excess, widths[widest] - _NARROWEST_FLEXIBLE, _step(widths, flexible))
+        widths[widest] -= step
+        excess -= step
 
 
 def _step(widths: Sequence[int], flexible: Sequence[int]) -> int:
