@@ -74,17 +74,7 @@ def create_model(folder: Path, staging: Path) -> None:
     """Create a model without versions, whole at once: for MLflow a half-made one breaks every listing."""
     if (folder / META_FILE).exists():
         return
-    now = now_ms()
-    meta = {
-        "aliases": {},
-        "creation_timestamp": now,
-        "deployment_job_id": None,
-        "deployment_job_state": None,
-        "description": None,
-        "last_updated_timestamp": now,
-        "name": folder.name,
-        "workspace": "default",
-    }
+    meta = _new_model(folder.name)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir(parents=True, exist_ok=True)
@@ -162,7 +152,10 @@ def set_alias(folder: Path, alias: str, version: int | None) -> None:
 
 def set_stage(folder: Path, version: int, stage: str) -> None:
     path = folder / f"version-{version}" / META_FILE
-    meta = read_meta(path)
+    try:
+        meta = read_meta(path)
+    except (OSError, BrokenFileError) as error:
+        raise StorageError(f"{path} can't be read: {error}", "See workbench doctor.") from error
     if meta.get("current_stage") == stage:
         return
     write_meta(path, {**meta, "current_stage": stage, "last_updated_timestamp": now_ms()})
@@ -170,10 +163,20 @@ def set_stage(folder: Path, version: int, stage: str) -> None:
 
 
 def touch_model(folder: Path) -> None:
-    """Record that something about the model changed, and its aliases, as MLflow repeats them there."""
-    aliases = {alias: str(version) for alias, version in read_aliases(folder).items()}
-    meta = {**read_meta(folder / META_FILE), "aliases": aliases, "last_updated_timestamp": now_ms()}
-    write_meta(folder / META_FILE, meta)
+    """Record that something about the model changed, and its aliases, as MLflow repeats them there.
+
+    A `meta.yaml` that nobody can read any more is written anew: one breaks MLflow's listing of all models.
+    """
+    try:
+        meta = read_meta(folder / META_FILE)
+    except (FileNotFoundError, BrokenFileError):
+        meta = _new_model(folder.name)
+    try:
+        aliases = read_aliases(folder)
+    except BrokenFileError:
+        aliases = {}
+    meta["aliases"] = {alias: str(version) for alias, version in aliases.items()}
+    write_meta(folder / META_FILE, {**meta, "last_updated_timestamp": now_ms()})
 
 
 def fingerprint(models: Path) -> tuple[tuple[str, int, int, int], ...]:
@@ -198,6 +201,20 @@ def fingerprint(models: Path) -> tuple[tuple[str, int, int, int], ...]:
 
 def tags_of(folder: Path) -> dict[str, str]:
     return read_values(folder / "tags")[0]
+
+
+def _new_model(name: str) -> dict[str, Any]:
+    now = now_ms()
+    return {
+        "aliases": {},
+        "creation_timestamp": now,
+        "deployment_job_id": None,
+        "deployment_job_state": None,
+        "description": None,
+        "last_updated_timestamp": now,
+        "name": name,
+        "workspace": "default",
+    }
 
 
 def _clear_unfinished(folder: Path) -> None:

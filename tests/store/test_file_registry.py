@@ -354,6 +354,24 @@ def test_a_broken_version_is_a_flag_not_a_crash(mlflow_project: MlflowProject) -
     assert registry.settle() == []
 
 
+def test_a_broken_model_file_neither_unseats_the_champion_nor_blocks_a_rollback(
+    mlflow_project: MlflowProject,
+) -> None:
+    registry = with_versions(mlflow_project, 2)
+    registry.promote("cancer", 1)
+    registry.promote("cancer", 2)
+    folder = mlflow_project.mlruns / "models" / "cancer"
+    for broken in (folder / "meta.yaml", folder / "aliases" / "champion"):
+        broken.write_text("")
+        os.utime(broken, (0, 0))
+    model = registry.model("cancer")
+    assert model.champion == 2
+    assert model.problem is not None
+    assert registry.rollback("cancer").to_version == 1
+    assert registry.model("cancer").problem is None
+    assert stages(mlflow_project) == {1: ("Production", ("champion",)), 2: ("Archived", ())}
+
+
 def test_a_store_without_models_is_empty(mlflow_project: MlflowProject) -> None:
     registry = FileRegistry(mlflow_project.root / "nowhere", mlflow_project.layout)
     assert registry.models() == []
@@ -509,3 +527,41 @@ def test_a_reader_sees_a_champion_at_every_moment_of_many_promotions(
     assert child.communicate()[1] == ""
     assert seen == {1, 2}
     assert registry.settle() == []
+
+
+@pytest.mark.slow
+def test_readers_and_writers_live_with_plain_mlflow_changing_the_same_model(
+    mlflow_project: MlflowProject, start_python: Start
+) -> None:
+    registry = with_versions(mlflow_project, 2)
+    registry.promote("cancer", 1)
+    run_id = registry.version("cancer", 1).run_id
+    child = start_python(
+        """
+        import sys
+        from mlflow import MlflowClient
+        client = MlflowClient()
+        print("go", flush=True)
+        for number in range(150):
+            client.set_registered_model_alias("cancer", "champion", str(number % 2 + 1))
+            if number % 15 == 0:
+                client.create_model_version("cancer", f"runs:/{sys.argv[1]}/model", sys.argv[1])
+        """,
+        run_id,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "go\n"
+    ours = 0
+    while child.poll() is None:
+        assert registry.model("cancer").champion in (1, 2)
+        if ours < 10:
+            assert registry.register("cancer", run_id=str(run_id)).version > 2
+            ours += 1
+    _, errors = child.communicate()  # MLflow may say there that it took the next free version
+    assert child.returncode == 0, errors
+    registry.settle()
+    seen = stages(mlflow_project)
+    assert sorted(seen) == list(range(1, 2 + ours + 10 + 1))
+    champion = registry.model("cancer").champion
+    assert [version for version, (stage, _) in seen.items() if stage == "Production"] == [champion]
+    assert check_journal(mlflow_project.layout) == []
