@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -58,7 +58,12 @@ class Canvas:
                 continue
             first = int(top + 0.5) if top > 0 else 0
             last = int(bottom + 0.5) if bottom < height - 1 else height - 1
-            self._dots(column, first, last, owner)
+            if first >> 2 == last >> 2:
+                cell = (first >> 2) * self.columns + (column >> 1)
+                self.bits[cell] |= _MASKS[column & 1][first & 3][last & 3]
+                self.owners[cell] = owner
+            else:
+                self._dots(column, first, last, owner)
 
     def band(
         self, x: Sequence[float], low: Sequence[float], high: Sequence[float], frame: Frame, owner: int
@@ -124,26 +129,63 @@ def column_spans(
         entry = _between(x[first - 1], y[first - 1], x[first], y[first], left)
         if entry == entry:
             before, before_row = 0, (top - entry) * y_scale
-            if first == last:
-                tops[0] = bottoms[0] = before_row
-    for value_x, value in zip(x[first:last], y[first:last], strict=True):
-        if value != value:
+            tops[0] = bottoms[0] = before_row
+    for start, end in _runs(y, first, last):
+        if start > first:
             before = -1
-            continue
-        column = int((value_x - left) * x_scale + 0.5)
-        row = (top - value) * y_scale
-        if row < tops[column]:
-            tops[column] = row
-        if row > bottoms[column]:
-            bottoms[column] = row
-        if column != before and before >= 0:
-            _join(tops, bottoms, before, before_row, column, row)
-        before, before_row = column, row
+        while start < end:
+            column = int((x[start] - left) * x_scale + 0.5)
+            after = bisect_left(x, left + (column + 0.5) / x_scale, start + 1, end)
+            # Rounding may put the boundary a point too far or too near; the column's own formula decides.
+            while after < end and int((x[after] - left) * x_scale + 0.5) <= column:
+                after += 1
+            while after > start + 1 and int((x[after - 1] - left) * x_scale + 0.5) > column:
+                after -= 1
+            shared = y[start:after]
+            row = (top - shared[0]) * y_scale
+            upper, lower = (top - max(shared)) * y_scale, (top - min(shared)) * y_scale
+            if before == column - 1 >= 0:  # by far the most frequent case of joining
+                middle = (before_row + row) / 2
+                if middle < tops[before]:
+                    tops[before] = middle
+                elif middle > bottoms[before]:
+                    bottoms[before] = middle
+                if middle < upper:
+                    upper = middle
+                elif middle > lower:
+                    lower = middle
+            elif 0 <= before < column:
+                _join(tops, bottoms, before, before_row, column, row)
+            if upper < tops[column]:
+                tops[column] = upper
+            if lower > bottoms[column]:
+                bottoms[column] = lower
+            before, before_row = column, (top - shared[-1]) * y_scale
+            start = after
+        if end < last:
+            before = -1
     if before >= 0 and last < len(x) and last > 0:
         leave = _between(x[last - 1], y[last - 1], x[last], y[last], frame.right)
         if leave == leave and before < width - 1:
             _join(tops, bottoms, before, before_row, width - 1, (top - leave) * y_scale)
     return tops, bottoms
+
+
+def _runs(values: Sequence[float], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The stretches of `values` from `first` to `last` that have no NaN in them."""
+    total = sum(values[first:last])
+    if total == total:
+        if first < last:
+            yield first, last
+        return
+    start = first
+    for place in range(first, last):
+        if values[place] != values[place]:
+            if start < place:
+                yield start, place
+            start = place + 1
+    if start < last:
+        yield start, last
 
 
 def _join(

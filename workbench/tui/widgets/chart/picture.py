@@ -9,6 +9,12 @@ from workbench.tui.widgets.cells import clip, width
 from workbench.tui.widgets.chart.canvas import BLANK, NOBODY, Canvas
 from workbench.tui.widgets.chart.styles import ChartStyles
 
+BAND = 2_000_000
+"""Owners from here on are bands, which lines and labels may lie over."""
+
+_GLYPHS = 3_000_000
+_BRAILLE = [" ", *(chr(BLANK + dots) for dots in range(1, 256))]
+
 
 class Picture:
     """The plot: a canvas, and glyphs over it where it is blank."""
@@ -17,15 +23,22 @@ class Picture:
         self.canvas = Canvas(columns, rows)
         self.columns, self.rows = columns, rows
         self.styles = styles
-        self.glyphs: dict[int, tuple[str, Style]] = {}
+        self.glyphs: list[dict[int, tuple[str, int]]] = [{} for _ in range(rows)]
         self.owner_styles: dict[int, Style] = {NOBODY: styles.base}
+        self._glyph_owners: dict[Style, int] = {}
 
     def is_free(self, row: int, column: int) -> bool:
-        cell = row * self.columns + column
-        return not self.canvas.bits[cell] and cell not in self.glyphs
+        return column not in self.glyphs[row] and self._has_no_line(row * self.columns + column)
+
+    def _has_no_line(self, cell: int) -> bool:
+        return not self.canvas.bits[cell] or self.canvas.owners[cell] >= BAND
 
     def put(self, row: int, column: int, glyph: str, style: Style) -> None:
-        self.glyphs[row * self.columns + column] = glyph, style
+        owner = self._glyph_owners.get(style)
+        if owner is None:
+            owner = self._glyph_owners[style] = _GLYPHS + len(self._glyph_owners)
+            self.owner_styles[owner] = style
+        self.glyphs[row][column] = glyph, owner
 
     def horizontal(self, row: int, label: str, style: Style) -> None:
         """A line from side to side, behind the series, its label as far right as there is room."""
@@ -40,7 +53,7 @@ class Picture:
     def vertical(self, column: int, glyph: str, label: str, style: Style) -> None:
         """A line from top to bottom, behind the series, its label beside it in the lowest row with room."""
         for row in range(self.rows):
-            if not self.canvas.bits[row * self.columns + column]:
+            if self._has_no_line(row * self.columns + column):
                 self.put(row, column, glyph, style)
         size = width(label) + 1
         if not label:
@@ -76,23 +89,17 @@ class Picture:
 
     def segments(self, row: int) -> list[Segment]:
         """A row's segments, neighbours of one style joined."""
-        parts: list[tuple[str, Style]] = []
         start = row * self.columns
-        bits = self.canvas.bits[start : start + self.columns]
         owners = self.canvas.owners[start : start + self.columns]
-        text, style = "", self.styles.base
-        for place, (dots, owner) in enumerate(zip(bits, owners, strict=True)):
-            drawn = self.glyphs.get(start + place) if self.glyphs else None
-            if drawn is not None:
-                glyph, its_style = drawn
-            elif dots:
-                glyph, its_style = chr(BLANK + dots), self.owner_styles[owner]
-            else:
-                glyph, its_style = " ", style if text else self.styles.base
-            if its_style is not style and its_style != style:
-                if text:
-                    parts.append((text, style))
-                text, style = "", its_style
-            text += glyph
-        parts.append((text, style))
-        return [Segment(text, style) for text, style in parts if text]
+        glyphs = [_BRAILLE[dots] for dots in self.canvas.bits[start : start + self.columns]]
+        for column, (glyph, owner) in self.glyphs[row].items():
+            glyphs[column], owners[column] = glyph, owner
+        segments: list[Segment] = []
+        first, now = 0, NOBODY
+        for column, owner in enumerate(owners):
+            if owner != now and owner != NOBODY:  # a blank is the same in every style
+                if column > first:
+                    segments.append(Segment("".join(glyphs[first:column]), self.owner_styles[now]))
+                first, now = column, owner
+        segments.append(Segment("".join(glyphs[first:]), self.owner_styles[now]))
+        return segments

@@ -14,7 +14,7 @@ from workbench.tui.widgets.cells import clean, fit, width
 from workbench.tui.widgets.chart.axis import Tick, linear_ticks, log_ticks, time_ticks
 from workbench.tui.widgets.chart.canvas import Frame
 from workbench.tui.widgets.chart.legend import draw_legend, nearest_point
-from workbench.tui.widgets.chart.picture import Picture
+from workbench.tui.widgets.chart.picture import BAND, Picture
 from workbench.tui.widgets.chart.series import ChartData, Points, prepared
 from workbench.tui.widgets.chart.styles import ChartStyles
 from workbench.tui.widgets.chart.window import ChartView, frame_for, whole_x
@@ -113,8 +113,8 @@ def _draw_series(
         if not each.x:
             continue
         if each.low and each.high:
-            picture.owner_styles[_RAW + place] = style + Style(dim=True)
-            canvas.band(each.x, each.low, each.high, frame, _RAW + place)
+            picture.owner_styles[BAND + place] = style + Style(dim=True)
+            canvas.band(each.x, each.low, each.high, frame, BAND + place)
         if show_raw and not series.is_scatter and (len(points) == 1 or place == view.selected):
             raw = prepared(series, data.x_kind == "log", view.y_log, 0.0)
             picture.owner_styles[_RAW + place] = style + Style(dim=True)
@@ -188,7 +188,8 @@ def _with_y_axis(
     for row in range(picture.rows):
         label = labels.get(row)
         axis = fit(label, gutter - 1, "right") + "┤" if label is not None else " " * (gutter - 1) + "│"
-        lines.append(Strip([Segment(axis, styles.axis), *picture.segments(row)]))
+        segments = [Segment(axis, styles.axis), *picture.segments(row)]
+        lines.append(Strip(segments, gutter + picture.columns))
     return lines
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice
+from operator import le
 from typing import Literal
 
 Numbers = Sequence["float | None"]
@@ -87,11 +88,11 @@ def prepared(series: Series, x_log: bool, y_log: bool, smoothing: float) -> Poin
     columns = [x, y, *(bands if len(bands) == 2 else [])]
     length = min(map(len, columns))
     columns = [column[:length] for column in columns]
-    if any(value != value for value in columns[0]):
+    if math.isnan(sum(columns[0])):
         kept = [place for place, value in enumerate(columns[0]) if value == value]
         columns = [[column[place] for place in kept] for column in columns]
     x = columns[0]
-    if not series.is_scatter and any(after < before for before, after in pairwise(x)):
+    if not series.is_scatter and not all(map(le, x, islice(x, 1, None))):
         order = sorted(range(len(x)), key=x.__getitem__)
         columns = [[column[place] for place in order] for column in columns]
     x, y, *bands = columns
@@ -130,8 +131,13 @@ def hidden_by_log(series: Series) -> int:
 
 
 def _floats(values: Numbers) -> list[float]:
-    numbers = [math.nan if value is None else float(value) for value in values]
-    if all(-_LARGEST <= value <= _LARGEST for value in numbers):
+    try:
+        numbers = list(map(float, values))  # type: ignore[arg-type]  # None is what the except is for
+    except TypeError:
+        numbers = [math.nan if value is None else float(value) for value in values]
+    if not numbers or (
+        math.isfinite(sum(numbers)) and max(numbers) <= _LARGEST and min(numbers) >= -_LARGEST
+    ):
         return numbers
     return [
         math.nan if value - value != 0 else min(_LARGEST, max(-_LARGEST, value))  # inf − inf is NaN

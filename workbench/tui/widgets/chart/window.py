@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
@@ -94,11 +95,11 @@ def frame_for(
         for values in (each.y, each.low, each.high):
             if not values:
                 continue
-            if window.x is None:
-                seen = [value for value in values if value == value]
-            else:
-                pairs = zip(each.x, values, strict=True)
-                seen = [value for x, value in pairs if left <= x <= right and value == value]
+            seen = values
+            if window.x is not None:
+                seen = [value for x, value in zip(each.x, values, strict=True) if left <= x <= right]
+            if math.isnan(sum(seen)):
+                seen = [value for value in seen if value == value]
             if seen:
                 lows.append(min(seen))
                 highs.append(max(seen))

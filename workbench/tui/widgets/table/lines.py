@@ -43,18 +43,24 @@ class _Line:
     """Segments with neighbours of one style joined, which is what a terminal has to be sent least for."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[str, Style]] = []
+        self._segments: list[Segment] = []
+        self._text = ""
+        self._style: Style | None = None
 
     def add(self, text: str, style: Style) -> None:
         if not text:
             return
-        if self._parts and self._parts[-1][1] == style:
-            self._parts[-1] = (self._parts[-1][0] + text, style)
-        else:
-            self._parts.append((text, style))
+        if self._style is style or (self._style is not None and self._style == style):
+            self._text += text
+            return
+        if self._style is not None:
+            self._segments.append(Segment(self._text, self._style))
+        self._text, self._style = text, style
 
     def strip(self, cells: int) -> Strip:
-        return Strip([Segment(text, style) for text, style in self._parts], cells)
+        if self._text:
+            self._segments.append(Segment(self._text, self._style))
+        return Strip(self._segments, cells)
 
 
 def cell_text(column: Column[Any], value: Any, cells: int) -> str:

@@ -104,7 +104,7 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         self._row_tone = row_tone
         self._empty_text = empty_text
         self._show_status = show_status
-        self._natural: dict[str, int] = {}
+        self._natural = {column.key: natural_width(column, ()) for column in self._columns}
         self._cursor_id: str | None = None
         self._wanted_cursor: str | None = None
         self._highlighted: str | None = None
@@ -195,7 +195,7 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         """Show other columns; what a person chose for those that stay is kept."""
         self._columns = tuple(columns)
         self._arrangement = self._arrangement.adapted(self._columns)
-        self._natural = {}
+        self._natural = {column.key: natural_width(column, ()) for column in self._columns}
         index, line = self.cursor_index, self._cursor_line()
         self._rows.replace_columns(self._columns)
         self._measure()
