@@ -167,7 +167,9 @@ class ModelHost:
             if present is not None and present.version == version.version and _same_files(present, version):
                 continue
             try:
-                models[name] = load_served(version, trusted_types=self._trusted_types, layout=self._layout)
+                models[name] = load_served(
+                    self._with_files(version), trusted_types=self._trusted_types, layout=self._layout
+                )
                 log.info("%s version %s is in service", name, version.version)
                 for difference in models[name].differences:
                     log.warning("%s version %s: %s", name, version.version, difference)
@@ -181,6 +183,12 @@ class ModelHost:
             gc.collect()
             gc.freeze()
         return changed
+
+    def _with_files(self, version: ModelVersion) -> ModelVersion:
+        """The version with its files on this machine; a registry elsewhere fetches them."""
+        if version.model_dir is not None:
+            return version
+        return self._registry.version(version.name, version.version)
 
     def _report(self, failure: Failure) -> None:
         key = (failure.name, failure.version)
@@ -205,4 +213,5 @@ class ModelHost:
 
 
 def _same_files(present: ServedModel, version: ModelVersion) -> bool:
-    return present.registered.model_dir == version.model_dir
+    """Whether the version still is where it was loaded from; one that was fetched stays what it was."""
+    return version.model_dir is None or present.registered.model_dir == version.model_dir

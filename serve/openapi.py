@@ -30,7 +30,6 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "request_id": {"type": "string"},
-        "error_count": {"type": "integer"},
         "errors": {
             "type": "array",
             "items": {

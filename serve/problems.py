@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
-"""Field errors listed in one answer; the count of all is given beside them."""
+"""Field errors listed in one answer; the check of a body ends when it has found as many."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -46,7 +46,6 @@ def problem_response(problem: Problem, request_id: str) -> Response:
     }
     if problem.errors:
         body["errors"] = list(problem.errors[:MOST_ERRORS])
-        body["error_count"] = len(problem.errors)
     return Response(orjson.dumps(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 

@@ -23,6 +23,7 @@ def logged_project(project: Any, flower_data: Any, columns: Any) -> Any:
     return project
 
 
+@pytest.mark.slow
 def test_a_prediction_survives_kill_after_acknowledgement(
     logged_project: Any, running: Any, wait_until: Any
 ) -> None:
@@ -62,6 +63,7 @@ def test_predictions_and_labels_reach_duckdb(logged_project: Any, running: Any) 
     assert reader.counts()[0].labelled == 2
 
 
+@pytest.mark.slow
 def test_a_late_label_finds_its_folded_prediction(logged_project: Any, running: Any) -> None:
     with running(logged_project) as server:
         prediction_id = server.post("/predict", [1, 2, 3, 4]).json()["prediction_id"]

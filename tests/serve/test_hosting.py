@@ -19,6 +19,7 @@ def constant(value: float, flower_data: Any) -> Any:
     return DummyRegressor(strategy="constant", constant=value).fit(X, X[:, 0])
 
 
+@pytest.mark.slow
 def test_promotions_and_rollbacks_under_load_lose_no_request(
     project: Any, flower_data: Any, running: Any, wait_until: Any
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_server_without_a_model_waits_for_one(
         }
 
 
+@pytest.mark.slow
 def test_a_uri_serves_one_version_and_follows_its_alias(
     project: Any, flower_data: Any, running: Any, wait_until: Any
 ) -> None:

@@ -62,6 +62,7 @@ def post_in_thread(url: str, answers: list[httpx.Response]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.slow
 def test_too_many_requests_are_503_and_health_stays_open(gated: Any, running: Any, wait_until: Any) -> None:
     project, gate = gated
     answers: list[httpx.Response] = []
