@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import signal
@@ -28,6 +29,24 @@ from store.tracking import resolve_uri
 
 class Cancelled(BaseException):
     """Somebody asked for the end of this training."""
+
+
+class LogStream(io.TextIOBase):
+    """Standard output and error of the job: a full disk costs the log its lines, not the job its end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, text.encode("utf-8", errors="replace"))
+        return len(text)
 
 
 class WarningLog:
@@ -161,6 +180,7 @@ def _separate_output() -> TextIO:
     """The pipe to the parent; standard output itself becomes the log, for prints of user code."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    sys.stdout = sys.stderr = LogStream(2)
     return pipe
 
 
@@ -190,8 +210,5 @@ def _finish(run_id: str, status: str) -> int:
 
 if __name__ == "__main__":
     exit_code = main(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
     # Threads of libraries, and the one that waits for the parent, have nothing left to say.
     os._exit(exit_code)

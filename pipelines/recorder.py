@@ -133,9 +133,10 @@ class RunRecorder:
     def finish(self, status: str, tags: Mapping[str, str] | None = None) -> None:
         """Give the run its final status; nothing where it never started."""
         if not self._thread.is_alive() and self._client is not None and self.run_id is not None:
+            # The status first: on a full disk there may be room for one of them.
+            self._guard(self._client.set_terminated, self.run_id, status)
             for key, value in (tags or {}).items():
                 self._guard(self._client.set_tag, self.run_id, key, value[:5000])
-            self._guard(self._client.set_terminated, self.run_id, status)
 
     def abandon(self, status: str, tags: Mapping[str, str]) -> None:
         """Finish a run that failed; when none has been asked for, there is nothing to wait for."""

@@ -37,7 +37,13 @@ class DatetimeParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for name, has_hours in zip(frame.columns, self.has_hours_, strict=True):
             dates = _dates(frame[name])
             seconds = (dates - _epoch()).dt.total_seconds()
-            parts += [seconds / _DAY_S, dates.dt.month, dates.dt.day, dates.dt.dayofweek, dates.dt.dayofyear]
+            parts += [
+                seconds / _DAY_S,
+                dates.dt.month,
+                dates.dt.day,
+                dates.dt.day_of_week,
+                dates.dt.day_of_year,
+            ]
             if has_hours:
                 parts.append(dates.dt.hour + dates.dt.minute / 60)
         return np.column_stack([part.to_numpy(dtype="float64", na_value=np.nan) for part in parts])
