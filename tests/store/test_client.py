@@ -81,13 +81,10 @@ def check_runs(project: MlflowProject) -> None:
 
 
 def check_registry(project: MlflowProject) -> None:
-    import mlflow
-
     registry = open_registry(project.uri, project.layout)
     assert isinstance(registry, ClientRegistry)
     run_id = project.log_run("model", metrics={"auc": 0.9})
-    with mlflow.start_run(run_id=run_id):
-        mlflow.log_text("flavors: {}\n", "model/MLmodel")
+    project.client.log_text(run_id, "flavors: {}\n", "model/MLmodel")
     with pytest.raises(NotFoundError, match="no registered model"):
         registry.model("cancer")
     for _ in range(3):
@@ -194,12 +191,9 @@ def wait_for(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def test_runs_and_models_on_a_tracking_server(server: MlflowProject) -> None:
-    import mlflow
-
     runs = open_runs(server.uri)
     run_id = server.client.create_run(server.experiment(), run_name="files").info.run_id
-    with mlflow.start_run(run_id=run_id):
-        mlflow.log_text("hello", "notes/a.txt")
+    server.client.log_text(run_id, "hello", "notes/a.txt")
     assert runs.artifacts(run_id) == ["notes/a.txt"]
     assert runs.artifact_path(run_id, "notes/a.txt").read_text() == "hello"
     check_registry(server)

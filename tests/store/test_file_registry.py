@@ -85,9 +85,8 @@ def test_plain_mlflow_loads_the_champion_by_stage_and_by_alias(mlflow_project: M
 
     X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 1, 1])
     registry = mlflow_project.registry
-    mlflow.set_experiment("cancer")
     for strength in (0.01, 100.0):
-        with mlflow.start_run() as run:
+        with mlflow.start_run(experiment_id=mlflow_project.experiment()) as run:
             estimator = LogisticRegression(C=strength).fit(X, y)
             mlflow.sklearn.log_model(estimator, name="model", pip_requirements=["scikit-learn"])
         version = registry.register("cancer", run_id=run.info.run_id)
