@@ -138,10 +138,20 @@ def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict
     return answer
 
 
+class _NoPandas:
+    """Hides pandas, which DuckDB and pyarrow import where they can and nothing here has a use for.
+
+    A None in sys.modules would not do: pyarrow takes it for the module.
+    """
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def main(source: IO[bytes], sink: IO[bytes]) -> None:
     """The helper's loop: a first line that says where, then a request a line until the pipe ends."""
-    # Nothing here has a use for pandas; DuckDB and pyarrow import it where they can.
-    sys.modules["pandas"] = None  # type: ignore[assignment]
+    sys.meta_path.insert(0, _NoPandas())
     setup = json.loads(source.readline() or b"{}")
     if not setup:
         return

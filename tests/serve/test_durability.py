@@ -11,6 +11,8 @@ import httpx
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from store.database import reading
+from store.layout import Layout
 from store.predictions import PredictionReader
 
 NAMES = ("a", "b", "c", "d")
@@ -64,6 +66,22 @@ def test_predictions_and_labels_reach_duckdb(logged_project: Any, running: Any) 
 
 
 @pytest.mark.slow
+def test_the_log_is_folded_while_the_server_runs(logged_project: Any, running: Any, wait_until: Any) -> None:
+    with running(logged_project) as server:
+        server.post("/predict", [1, 2, 3, 4])
+        wait_until(lambda: folded_rows(logged_project.layout) == 1, "the row in the DuckDB file")
+
+
+def folded_rows(layout: Layout) -> int:
+    """Rows in the DuckDB file itself, without what is still in the spool."""
+    if not layout.predictions.exists():
+        return 0
+    with reading(layout) as (connection, unread):
+        if unread is not None:
+            return 0
+        return int(connection.execute("SELECT count(*) FROM log.predictions").fetchall()[0][0])
+
+
 def test_a_late_label_finds_its_folded_prediction(logged_project: Any, running: Any) -> None:
     with running(logged_project) as server:
         prediction_id = server.post("/predict", [1, 2, 3, 4]).json()["prediction_id"]
