@@ -33,7 +33,8 @@ import mlflow.sklearn
 import pandas as pd
 from mlflow.models import infer_signature
 from sklearn.ESTIMATOR_MODULE import ESTIMATOR
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_validate, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -83,7 +84,8 @@ TRUSTED = {
                           "sklearn._loss.link.LogitLink", "sklearn._loss.link.Interval"],
     "hist_gradient_boosting": ["sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
                                "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-                               "sklearn._loss.loss.HalfBinomialLoss", "sklearn._loss._loss.CyHalfBinomialLoss",
+                               "sklearn._loss.loss.HalfBinomialLoss",
+                               "sklearn._loss._loss.CyHalfBinomialLoss",
                                "sklearn._loss.link.LogitLink", "sklearn._loss.link.Interval"],
 }  # fmt: skip
 
