@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
+from workbench.desk.words import change, what_happened
 
 if TYPE_CHECKING:
     from store.journal import Event
@@ -63,20 +64,6 @@ def print_events(found: Sequence[Event], *, as_json: bool) -> None:
         for event in found
     ]
     print_table(columns, rows)
-
-
-def what_happened(event: Event) -> str:
-    """The event's kind in words; a promotion that is none to champion says to what."""
-    words = event.what.replace("_", " ")
-    role = event.details.get("role")
-    return f"{words} ({role})" if event.what == "promoted" and role == "challenger" else words
-
-
-def change(before: object, after: object) -> str:
-    """`2 → 3`, or the side there is."""
-    if before is None and after is None:
-        return ""
-    return f"{'—' if before is None else before} → {'—' if after is None else after}"
 
 
 def _details(event: Event) -> str:

@@ -132,13 +132,13 @@ def version_row(version: ModelVersion) -> dict[str, Any]:
 
 def metrics_text(version: ModelVersion | None, most: int = 4) -> str:
     """A version's main metrics on one line."""
+    from workbench.desk.words import main_metrics
     from workbench.output import MISSING, number
 
     if version is None or not version.metrics:
         return MISSING
-    usual = ("roc_auc", "accuracy", "f1", "f1_score", "rmse", "mae", "r2")
-    names = [name for name in usual if name in version.metrics] or sorted(version.metrics)
-    return "  ".join(f"{name} {number(version.metrics[name])}" for name in names[:most])
+    names = main_metrics([version.metrics], most)
+    return "  ".join(f"{name} {number(version.metrics[name])}" for name in names)
 
 
 def _print_model(model: RegisteredModel) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from workbench.cli import completions
-from workbench.cli.events import change, what_happened
 from workbench.cli.invocation import Invocation, json_option, pass_invocation, reason_option, yes_option
 from workbench.cli.models_trust import trust
 from workbench.confirm import confirm
+from workbench.desk.words import change, what_happened
 
 if TYPE_CHECKING:
     from store.registry import ModelVersion, RegisteredModel, Role, Transition
@@ -121,16 +121,12 @@ def promote(
 @pass_invocation
 def rollback(invocation: Invocation, name: str, yes: bool, reason: str | None, as_json: bool) -> None:
     """Make the champion before the present one champion again; any number of times."""
-    from store.journal import read_events
-    from store.standing import Past
+    from workbench.desk.model_changes import earlier_champion
 
     registry = invocation.registry
     registry.settle()
     model = registry.model(name)
-    past = Past()
-    for event in read_events(invocation.layout, model=name):
-        past.add(event)
-    former = past.earlier_champion(model.champion, [version.version for version in model.versions])
+    former = earlier_champion(invocation.layout, model)
     if former is not None:  # where there is none, the registry says so
         _preview(model, registry.version(name, former), "champion")
         confirm(f"Roll {name} back to version {former}?", yes=yes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from pipelines.verdict import Verdict
     from store.runs import Run
 
-GATE_FILE = "gate.json"
 MLFLOW_PREFIX = "mlflow."
 _CROSS_VALIDATED = re.compile(r"cv_(.+)_(?:mean|std)")
 
@@ -44,24 +42,18 @@ class RunDetails:
 
 def run_details(invocation: Invocation, run: Run) -> RunDetails:
     """Gather a run's artifacts, verdict and versions."""
-    store = invocation.runs
-    artifacts = store.artifacts(run.run_id)
-    gate = None
-    if GATE_FILE in artifacts:
-        from pipelines.verdict import Verdict
+    from workbench.desk.verdicts import read_verdict
 
-        path = store.artifact_path(run.run_id, GATE_FILE)
-        try:
-            gate = Verdict.from_json(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            warn(f"{path} can't be read as a verdict: {error}")
+    kept = read_verdict(invocation.runs, run.run_id)
+    if kept.problem is not None:
+        warn(kept.problem)
     versions = [
         (model.name, version.version)
         for model in invocation.registry.models()
         for version in model.versions
         if version.run_id == run.run_id
     ]
-    return RunDetails(run, artifacts, gate, versions)
+    return RunDetails(run, invocation.runs.artifacts(run.run_id), kept.verdict, versions)
 
 
 def print_run(details: RunDetails, *, as_json: bool) -> None:
