@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import takewhile
 
 from rich.cells import cell_len
@@ -28,19 +29,30 @@ def changed_regions(old: Sequence[Strip], new: Sequence[Strip]) -> Iterator[Regi
 def changed_span(old: Strip, new: Strip) -> tuple[int, int]:
     """The cells [start, end) in which two lines of the same length differ; start ≥ end when they don't."""
     before, after = list(old), list(new)
+    if before == after:
+        return new.cell_length, new.cell_length
+    if not (_has_one_cell_a_character(old.text) and _has_one_cell_a_character(new.text)):
+        return 0, new.cell_length  # cutting inside a wide character or before a combining one would garble it
     start = _cells_alike(before, after)
-    if start >= new.cell_length:
-        return start, start
     before.reverse()
     after.reverse()
     return start, new.cell_length - _cells_alike(before, after, backwards=True)
+
+
+def _has_one_cell_a_character(text: str) -> bool:
+    return text.isascii() or all(map(_is_one_cell, text))
+
+
+@lru_cache(maxsize=4096)
+def _is_one_cell(character: str) -> bool:
+    return cell_len(character) == 1
 
 
 def _cells_alike(before: list[Segment], after: list[Segment], *, backwards: bool = False) -> int:
     alike = 0
     for one, other in zip(before, after, strict=False):
         if one == other:
-            alike += one.cell_length
+            alike += len(one.text)
             continue
         if one.style == other.style:
             alike += _characters_alike(one.text, other.text, backwards)
@@ -49,9 +61,6 @@ def _cells_alike(before: list[Segment], after: list[Segment], *, backwards: bool
 
 
 def _characters_alike(one: str, other: str, backwards: bool) -> int:
-    # A line is only cut between characters of one cell: never inside a wide one or before a combining one.
-    if cell_len(one) != len(one) or cell_len(other) != len(other):
-        return 0
     if backwards:
         one, other = one[::-1], other[::-1]
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

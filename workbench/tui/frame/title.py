@@ -1,0 +1,67 @@
+"""The title line: where a person is, what runs, and the screens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widget import Widget
+
+from workbench.tui.actions import SCREENS
+from workbench.tui.widgets.cells import clean, clip, width
+
+if TYPE_CHECKING:
+    from workbench.desk.live import Live
+    from workbench.tui.app import WorkbenchApp
+
+
+class TitleLine(Widget):
+    """Two lines, drawn again only when what they say has changed."""
+
+    DEFAULT_CSS = """
+    TitleLine { height: 2; width: 1fr; background: $panel; color: $foreground; }
+    """
+    _drawn: tuple[object, ...] = ()
+
+    def sync(self) -> None:
+        """Show the state as it is by now."""
+        if self._facts() != self._drawn:
+            self.refresh()
+
+    def render(self) -> Content:
+        self._drawn = self._facts()
+        app = self._app
+        cells = self.size.width
+        left = f" workbench · {clean(app.place_name)}"
+        live = state_words(app.live)
+        room = cells - min(width(left), max(20, cells // 3)) - 3
+        right = clip(live, max(0, room))
+        left = clip(left, max(0, cells - width(right) - 2))
+        gap = " " * max(1, cells - width(left) - width(right) - 1)
+        tone = "$text-success" if app.live.server else "$text-muted"
+        first = Content.assemble((left, "bold"), gap, (right, tone))
+        tabs = [self._tab(name, entry.key, entry.title) for name, entry in SCREENS.items()]
+        return Content.assemble(first, "\n ", *tabs)
+
+    def _tab(self, name: str, key: str, title: str) -> Content:
+        style = "bold $primary reverse" if name == getattr(self.screen, "NAME", "") else "$foreground"
+        tab = Content.assemble((f" {key} {title} ", style))
+        return tab.stylize(f"@click=app.open_screen('{name}')") if not self.screen.is_modal else tab
+
+    def _facts(self) -> tuple[object, ...]:
+        return self._app.place_name, state_words(self._app.live), self.size.width
+
+    @property
+    def _app(self) -> WorkbenchApp:
+        from workbench.tui.app import WorkbenchApp
+
+        assert isinstance(self.app, WorkbenchApp)
+        return self.app
+
+
+def state_words(live: Live) -> str:
+    """What runs and what is in production, most important first."""
+    champions = " · ".join(f"{clean(name)} v{version}" for name, version in live.champions)
+    if live.server is not None:
+        return f"● serving :{live.server.port} {champions}".rstrip()
+    return f"○ not serving · {champions}" if champions else "○ not serving"

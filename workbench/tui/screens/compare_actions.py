@@ -1,0 +1,26 @@
+"""What a person can do on the Compare screen."""
+
+from __future__ import annotations
+
+from workbench.tui.action import Action
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "compare.baseline",
+        "b",
+        "baseline",
+        "Take the next run as the one that differences are against.",
+        "Compare",
+        shown=True,
+    ),
+    Action(
+        "compare.everything",
+        "a",
+        "all/differences",
+        "Show what is the same, too, or only what differs.",
+        "Compare",
+        shown=True,
+    ),
+    Action("compare.remove", "x", "remove", "Leave a run out of the comparison.", "Compare", shown=True),
+    Action("compare.curves", "v", "curves", "Show or hide the curves of the metric.", "Compare", shown=True),
+)
