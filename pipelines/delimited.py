@@ -36,7 +36,7 @@ def parse(path: Path, content: bytes) -> pa.Table:
 
 def iterate(path: Path, rows: int) -> Iterator[pa.Table]:
     """Yield tables of at most `rows` rows; quoted line breaks stay within their record."""
-    with _open(path) as file:
+    with open_bytes(path) as file:
         try:
             sample = file.read(_SAMPLE_BYTES)
             encoding = _encoding(path, sample)
@@ -75,7 +75,8 @@ def iterate(path: Path, rows: int) -> Iterator[pa.Table]:
             yield _parse_rows(path, b"".join(pending), delimiter, names, first_line=first_line, skip=0)
 
 
-def _open(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> BinaryIO:
+    """The file for reading, decompressed where it is gzip."""
     try:
         file = path.open("rb")
     except OSError as error:

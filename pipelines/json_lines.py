@@ -23,10 +23,10 @@ def parse(path: Path, content: bytes) -> pa.Table:
 
 def iterate(path: Path, rows: int) -> Iterator[pa.Table]:
     """Yield tables of at most `rows` rows."""
-    from pipelines.delimited import _open
+    from pipelines.delimited import open_bytes
 
     seen = False
-    with _open(path) as file:
+    with open_bytes(path) as file:
         chunk: list[Mapping[str, Any]] = []
         for _, record in _records(path, file):
             chunk.append(record)

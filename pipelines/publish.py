@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from store.registry import Registry
 
 
-OWN_TYPES = ("pipelines.transforms.DatetimeParts",)
-
-
 def load_champion(registry: Registry, request: TrainRequest, prepared: Prepared) -> Champion | None:
     """The registered champion's answers for the held-out rows; None when there is no champion."""
     from store.model_files import load_model
@@ -39,7 +36,7 @@ def load_champion(registry: Registry, request: TrainRequest, prepared: Prepared)
             return Champion(number, None, f"its files are not here: {version.source}")
         model = load_model(
             version.model_dir,
-            trusted_types=(*request.trusted_types, *OWN_TYPES),
+            trusted_types=request.trusted_types,
             layout=request.layout,
         )
         if (model.task == "regression") != (prepared.task == "regression"):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,49 +13,26 @@ import numpy as np
 from pipelines import crossval, metrics
 from pipelines.answers import ask
 from pipelines.build import build_pipeline
-from pipelines.curves import curves
 from pipelines.data import LoadedData, find_files, load_data
 from pipelines.estimators import algorithm
 from pipelines.fitting import Fitter, explained, freeze_with_threshold, make_fitter, with_threshold
 from pipelines.gate import Candidate, judge
-from pipelines.importance import permutation_importance
 from pipelines.metrics import Scores
-from pipelines.packaging import (
-    code_paths,
-    make_example,
-    make_metadata,
-    make_signature,
-    profile_kinds,
-    settings_document,
-    step_modules,
-    types_in,
-)
+from pipelines.packaging import settings_document
 from pipelines.prepare import Prepared, prepare
-from pipelines.provenance import CodeState, code_state, installed_packages, requirements
+from pipelines.provenance import CodeState, code_state, installed_packages
 from pipelines.publish import load_champion, publish
 from pipelines.recorder import RunRecorder
 from pipelines.request import STAGES, TrainEvent, TrainRequest, TrainResult
+from pipelines.run_contents import Fitted, evaluation_files, log_model, log_run
 from pipelines.settings import CostsSettings, PipelineSettings
 from pipelines.split import make_folds
 from pipelines.threshold import choose_threshold
 from pipelines.user_module import UserModule, load_user_module
-from pipelines.verdict import Verdict
 from store.errors import SettingsError, TrainingError
 from store.tracking import open_registry, resolve_uri
 
 _LATENCY_CALLS = 5
-
-
-@dataclass
-class Fitted:
-    """A fitted pipeline and what is known about it so far."""
-
-    model: Any
-    estimator: Any
-    threshold: float | None
-    cross_validation: dict[str, float]
-    reference: Scores
-    """Answers for the training rows by models that had not seen them, where there are such."""
 
 
 class Training:
@@ -105,7 +79,7 @@ class Training:
             y_test = prepared.y[prepared.split.test]
             measured = metrics.compute(names, prepared.task, y_test, scores)
             latency_ms = self._latency(fitted.model, prepared)
-            artifacts = self._evaluation(fitted, prepared, scores, names)
+            artifacts = evaluation_files(request, fitted, prepared, scores)
         with self._stage("Logging"):
             self._recorder.ready()
             logged = {
@@ -119,8 +93,9 @@ class Training:
             }
             if fitted.threshold is not None:
                 logged["threshold"] = fitted.threshold
-            self._log_run(data, prepared, fitted, logged)
-            model = self._log_model(fitted, prepared, user)
+            self._git.join()
+            log_run(self._recorder, request, data, self._code, prepared, fitted, logged)
+            model = log_model(self._recorder, request, fitted, prepared, user)
             artifacts |= self._documents(data, measured | fitted.cross_validation)
         with self._stage("Comparing"):
             registry = open_registry(resolve_uri(request.tracking_uri, request.layout.root), request.layout)
@@ -240,43 +215,7 @@ class Training:
             predicted = (probabilities[:, 1] >= threshold).astype(int)
         return Scores(predicted, probabilities)
 
-    def _evaluation(
-        self, fitted: Fitted, prepared: Prepared, scores: Scores, names: list[str]
-    ) -> dict[str, Any]:
-        """Importances, curves and the reference profile, as artifacts by path."""
-        from store.profile import PROFILE_FILE, build_profile
-
-        seed = self._settings.split.seed
-        deciding = metrics.find(self._settings.gate.metric or metrics.DECIDING[prepared.task], prepared.task)
-        y_test = prepared.y[prepared.split.test]
-        importances = permutation_importance(
-            lambda X: ask(fitted.model, X, prepared.task, prepared.classes, fitted.threshold),
-            prepared.X_test,
-            y_test,
-            deciding,
-            seed=seed,
-        )
-        reference, rows = fitted.reference, prepared.X_train
-        predicted = [prepared.classes[code] for code in reference.predicted] if prepared.classes else None
-        profile = build_profile(
-            {name: rows[name] for name in prepared.features},
-            profile_kinds(prepared),  # type: ignore[arg-type]
-            reference.predicted if predicted is None else predicted,
-            task=prepared.task,
-            classes=prepared.classes or None,
-            scores=reference.probabilities,
-            ordered_by_time=self._settings.split.strategy == "time",
-            redact=self._request.store.redact,
-        )
-        return {
-            "feature_importances.json": {name: cell["mean"] for name, cell in importances.items()},
-            "permutation_importance.json": {"metric": deciding.name, "features": importances},
-            PROFILE_FILE: profile.to_json(),
-            **curves(prepared.task, y_test, scores, prepared.classes, seed=seed),
-        }
-
     def _documents(self, data: LoadedData, measured: Mapping[str, float]) -> dict[str, Any]:
-        self._git.join()
         request = self._request
         extra = {"pipeline": request.pipeline, "data_read": request.data or self._settings.data}
         documents: dict[str, Any] = {
@@ -288,59 +227,6 @@ class Training:
         if self._code.diff:
             documents["uncommitted.diff"] = self._code.diff
         return documents
-
-    def _log_run(
-        self, data: LoadedData, prepared: Prepared, fitted: Fitted, logged: Mapping[str, float]
-    ) -> None:
-        own = {
-            key: value
-            for key, value in fitted.estimator.get_params(deep=False).items()
-            if value is None or isinstance(value, str | int | float | bool | list | tuple | dict)
-        }
-        params = {
-            **own,
-            **self._settings.params,
-            "algorithm": algorithm(fitted.estimator),
-            "estimator": f"{type(fitted.estimator).__module__}.{type(fitted.estimator).__qualname__}",
-            "dataset": self._request.data or self._settings.data,
-            "target": self._settings.target,
-            "task": prepared.task,
-            "split": self._settings.split.strategy,
-            "test_size": self._settings.split.test_size,
-            "seed": self._settings.split.seed,
-            "cv_folds": self._settings.split.cv_folds,
-            "train_samples": len(prepared.split.train),
-            "test_samples": len(prepared.split.test),
-            "n_features": len(prepared.features),
-        }
-        self._git.join()
-        tags = {
-            "mlflow.source.git.commit": self._code.commit or "",
-            "workbench.git_dirty": str(self._code.is_dirty).lower() if self._code.commit else "",
-        }
-        self._recorder.log(params, logged, tags)
-        self._recorder.log_dataset(self._request.pipeline, data.manifest())
-
-    def _log_model(self, fitted: Fitted, prepared: Prepared, user: UserModule | None) -> Any:
-        request = self._request
-        own_code = () if user is None else (f"{user.name}.",)
-        trusted, others = types_in(fitted.model, request.trusted_types)
-        ours = [name for name in others if name.startswith(("pipelines.transforms.", *own_code))]
-        if set(others) - set(ours):
-            raise TrainingError(
-                f"the model holds types that are not trusted: {', '.join(sorted(set(others) - set(ours)))}",
-                "Review them, then list them in [serve] trusted_types.",
-            )
-        with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            return self._recorder.log_model(
-                fitted.model,
-                make_signature(prepared),
-                make_example(prepared, request.store.redact),
-                metadata=make_metadata(request.pipeline, self._settings, prepared, fitted.threshold, user),
-                trusted_types=[*trusted, *ours],
-                requirements=requirements(step_modules(fitted.model)),
-                code_paths=code_paths(fitted.model, user, Path(folder)),
-            )
 
     def _begin_run(self, data: LoadedData) -> None:
         request = self._request
@@ -404,6 +290,3 @@ class Training:
                 self._step, len(STAGES), STAGES[max(self._step, 1) - 1], text, share, self._recorder.run_id
             )
         )
-
-
-__all__ = ["Training", "Verdict"]

@@ -1,0 +1,147 @@
+"""What a training writes into its run: figures, files and the model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines import metrics
+from pipelines.answers import ask
+from pipelines.curves import curves
+from pipelines.data import LoadedData
+from pipelines.estimators import algorithm
+from pipelines.importance import permutation_importance
+from pipelines.metrics import Scores
+from pipelines.packaging import (
+    code_paths,
+    make_example,
+    make_metadata,
+    make_signature,
+    profile_kinds,
+    step_modules,
+    types_in,
+)
+from pipelines.prepare import Prepared
+from pipelines.provenance import CodeState, requirements
+from pipelines.recorder import LoggedModel, RunRecorder
+from pipelines.request import TrainRequest
+from pipelines.user_module import UserModule
+from store.errors import TrainingError
+
+
+@dataclass
+class Fitted:
+    """A fitted pipeline and what is known about it so far."""
+
+    model: Any
+    estimator: Any
+    threshold: float | None
+    cross_validation: dict[str, float]
+    reference: Scores
+    """Answers for the training rows by models that had not seen them, where there are such."""
+
+
+def evaluation_files(
+    request: TrainRequest, fitted: Fitted, prepared: Prepared, scores: Scores
+) -> dict[str, Any]:
+    """Importances, curves and the reference profile, as artifacts by path."""
+    from store.profile import PROFILE_FILE, build_profile
+
+    seed = request.settings.split.seed
+    deciding = metrics.find(request.settings.gate.metric or metrics.DECIDING[prepared.task], prepared.task)
+    y_test = prepared.y[prepared.split.test]
+    importances = permutation_importance(
+        lambda X: ask(fitted.model, X, prepared.task, prepared.classes, fitted.threshold),
+        prepared.X_test,
+        y_test,
+        deciding,
+        seed=seed,
+    )
+    reference, rows = fitted.reference, prepared.X_train
+    predicted = [prepared.classes[code] for code in reference.predicted] if prepared.classes else None
+    profile = build_profile(
+        {name: rows[name] for name in prepared.features},
+        profile_kinds(prepared),  # type: ignore[arg-type]
+        reference.predicted if predicted is None else predicted,
+        task=prepared.task,
+        classes=prepared.classes or None,
+        scores=reference.probabilities,
+        ordered_by_time=request.settings.split.strategy == "time",
+        redact=request.store.redact,
+    )
+    return {
+        "feature_importances.json": {name: cell["mean"] for name, cell in importances.items()},
+        "permutation_importance.json": {"metric": deciding.name, "features": importances},
+        PROFILE_FILE: profile.to_json(),
+        **curves(prepared.task, y_test, scores, prepared.classes, seed=seed),
+    }
+
+
+def log_run(
+    recorder: RunRecorder,
+    request: TrainRequest,
+    data: LoadedData,
+    code: CodeState,
+    prepared: Prepared,
+    fitted: Fitted,
+    logged: Mapping[str, float],
+) -> None:
+    """Parameters, metrics, tags and the dataset of the run."""
+    own = {
+        key: value
+        for key, value in fitted.estimator.get_params(deep=False).items()
+        if value is None or isinstance(value, str | int | float | bool | list | tuple | dict)
+    }
+    params = {
+        **own,
+        **request.settings.params,
+        "algorithm": algorithm(fitted.estimator),
+        "estimator": f"{type(fitted.estimator).__module__}.{type(fitted.estimator).__qualname__}",
+        "dataset": request.data or request.settings.data,
+        "target": request.settings.target,
+        "task": prepared.task,
+        "split": request.settings.split.strategy,
+        "test_size": request.settings.split.test_size,
+        "seed": request.settings.split.seed,
+        "cv_folds": request.settings.split.cv_folds,
+        "train_samples": len(prepared.split.train),
+        "test_samples": len(prepared.split.test),
+        "n_features": len(prepared.features),
+    }
+    tags = {
+        "mlflow.source.git.commit": code.commit or "",
+        "workbench.git_dirty": str(code.is_dirty).lower() if code.commit else "",
+    }
+    recorder.log(params, logged, tags)
+    recorder.log_dataset(request.pipeline, data.manifest())
+
+
+def log_model(
+    recorder: RunRecorder,
+    request: TrainRequest,
+    fitted: Fitted,
+    prepared: Prepared,
+    user: UserModule | None,
+) -> LoggedModel:
+    """The fitted pipeline with all that goes with it; TrainingError for types that are not trusted."""
+    own_code = () if user is None else (f"{user.name}.",)
+    trusted, others = types_in(fitted.model, request.trusted_types)
+    ours = [name for name in others if name.startswith(("pipelines.transforms.", *own_code))]
+    if set(others) - set(ours):
+        raise TrainingError(
+            f"the model holds types that are not trusted: {', '.join(sorted(set(others) - set(ours)))}",
+            "Review them, then list them in [serve] trusted_types.",
+        )
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        return recorder.log_model(
+            fitted.model,
+            make_signature(prepared),
+            make_example(prepared, request.store.redact),
+            metadata=make_metadata(request.pipeline, request.settings, prepared, fitted.threshold, user),
+            trusted_types=[*trusted, *ours],
+            requirements=requirements(step_modules(fitted.model)),
+            code_paths=code_paths(fitted.model, user, Path(folder)),
+        )
