@@ -63,7 +63,8 @@ class TableFilter(Horizontal):
 
     def on_mount(self) -> None:
         self._table.filter_bar = self
-        self.set_class(bool(self._table.filter_text), "-open")
+        if self._table.filter_text:
+            self.show_text(self._table.filter_text)
 
     def open(self) -> None:
         """Show the line and let the person type."""
@@ -115,4 +116,4 @@ class TableFilter(Horizontal):
             self._problem = problem
             self.query_one(".-problem", Static).update(problem)
         if not problem:
-            self._table.set_filter(text, predicate)
+            self._table.set_filter("" if predicate else text, predicate, typed=text)

@@ -110,9 +110,13 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         self._highlighted: str | None = None
         self._marks: frozenset[str] = frozenset()
         self._column_key: str | None = None
+        self._filter_text = ""
         self._skipped = 0
         self._layout = Layout()
         self._layout_key: tuple[object, ...] | None = None
+        self._widths_key: tuple[object, ...] | None = None
+        self._shown: list[Column[RowT]] = []
+        self._widths: dict[str, int] = {}
         self._table_styles: TableStyles | None = None
         self._cache: dict[tuple[str, bool, bool], tuple[RowT, Strip]] = {}
 
@@ -169,7 +173,8 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
 
     @property
     def filter_text(self) -> str:
-        return self._rows.text
+        """The filter as it was typed."""
+        return self._filter_text
 
     @property
     def arrangement(self) -> Arrangement:
@@ -210,12 +215,18 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         if self.sorts != before:
             self.post_message(SortChanged(self, self.sorts))
 
-    def set_filter(self, text: str = "", predicate: Predicate[RowT] | None = None) -> None:
-        """Show the rows that have every word of `text` in searchable columns and that `predicate` accepts."""
+    def set_filter(
+        self, words: str = "", predicate: Predicate[RowT] | None = None, *, typed: str | None = None
+    ) -> None:
+        """Show the rows that have every one of `words` in searchable columns and that `predicate` accepts.
+
+        `typed` is what stands for the filter where it is shown and saved, if that is not the words.
+        """
         index, line = self.cursor_index, self._cursor_line()
-        self._rows.filter(text, predicate)
+        self._filter_text = words if typed is None else typed
+        self._rows.filter(words, predicate)
         self._rows_moved(index, line)
-        self.post_message(FilterChanged(self, text, self.row_count))
+        self.post_message(FilterChanged(self, self._filter_text, self.row_count))
 
     def prepare_filter(self) -> None:
         """Read what a filter will search, in slices between which keys are answered."""
@@ -262,10 +273,13 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         self._columns_moved()
         self.sort_by(*state.sorts)
         if state.filter != self.filter_text:
-            self.set_filter(state.filter, self._rows.predicate)
+            self._restore_filter(state.filter)
         self._set_marks(state.marks)
         if state.cursor is not None and not self.move_cursor(state.cursor):
             self._wanted_cursor = state.cursor
+
+    def _restore_filter(self, text: str) -> None:
+        self.set_filter(text)
 
     # How state becomes lines.
 
@@ -316,15 +330,16 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         return drawn[1]
 
     def _fit(self, width: int) -> Layout:
-        columns = self._arrangement.shown(self._columns)
-        chosen = self._arrangement.widths
-        key = (self._columns, self._arrangement, tuple(self._natural.items()), width, self._skipped)
-        if key != self._layout_key:
-            widths = fit_widths(columns, self._natural, chosen, width)
-            if self._column_key is not None:
-                self._skipped = skipped_to_show(columns, widths, width, self._skipped, self._column_key)
-            self._layout = place(columns, widths, width, self._skipped)
-            self._layout_key = (*key[:-1], self._skipped)
+        widths_key = (self._columns, self._arrangement, tuple(self._natural.items()), width)
+        if widths_key != self._widths_key:
+            self._widths_key = widths_key
+            self._shown = self._arrangement.shown(self._columns)
+            self._widths = fit_widths(self._shown, self._natural, self._arrangement.widths, width)
+        if self._column_key is not None:
+            self._skipped = skipped_to_show(self._shown, self._widths, width, self._skipped, self._column_key)
+        if (widths_key, self._skipped) != self._layout_key:
+            self._layout_key = widths_key, self._skipped
+            self._layout = place(self._shown, self._widths, width, self._skipped)
             self._cache.clear()
         return self._layout
 
@@ -352,8 +367,8 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         return " · ".join(left), right
 
     def _why_empty(self) -> str:
-        if self._rows.rows and self._rows.text:
-            return f"nothing matches “{self._rows.text}” · esc clears the filter"
+        if self._rows.rows and self._filter_text:
+            return f"nothing matches “{self._filter_text}” · esc clears the filter"
         return "nothing matches the filter" if self._rows.rows else self._empty_text
 
     # How lines and widths follow rows.

@@ -53,7 +53,7 @@ class VirtualTable(TableView[RowT]):
             self.post_message(RowSelected(self, self.cursor_id, row))
 
     def action_back(self) -> None:
-        if not self.filter_text:
+        if not self._rows.is_filtered:
             raise SkipAction
         if self.filter_bar is not None:
             self.filter_bar.clear()
@@ -65,6 +65,12 @@ class VirtualTable(TableView[RowT]):
             raise SkipAction
         self.prepare_filter()
         self.filter_bar.open()
+
+    def _restore_filter(self, text: str) -> None:
+        if self.filter_bar is not None:
+            self.filter_bar.show_text(text)
+        else:
+            self.set_filter(text)
 
     # Marks.
 
