@@ -41,4 +41,6 @@ def _series(kind: str, values: Sequence[Any]) -> pd.Series[Any]:
         naive: pd.Series[Any] = series.dt.tz_localize(None)
         return naive
     texts = pd.Series([float("nan") if v is None else v for v in values], dtype="object")
-    return texts.infer_objects() if kind in ("string", "any") else texts
+    # A column with no text at all would be inferred as numbers, which encoders of text refuse.
+    is_inferred = kind in ("string", "any") and any(value is not None for value in values)
+    return texts.infer_objects() if is_inferred else texts

@@ -33,3 +33,11 @@ def test_times_lose_their_zone_in_utc() -> None:
     frame = build_frame([spec], {"t": ["2026-01-01T02:00:00+02:00", None]})
     assert frame["t"].tolist()[0] == pd.Timestamp("2026-01-01")
     assert frame["t"].isna().tolist() == [False, True]
+
+
+def test_text_that_is_missing_in_every_row_is_still_text_to_an_encoder() -> None:
+    from sklearn.preprocessing import OneHotEncoder
+
+    spec = ColumnSpec("plan", "string", required=False)
+    encoder = OneHotEncoder(sparse_output=False).fit(build_frame([spec], {"plan": ["basic", "pro", None]}))
+    assert encoder.transform(build_frame([spec], {"plan": [None]})).tolist() == [[0.0, 0.0, 1.0]]
