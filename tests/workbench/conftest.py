@@ -180,3 +180,42 @@ def versions(make_run: Callable[..., str], workbench: Workbench) -> list[str]:
         registered = workbench("models", "register", run_id)
         assert registered.code == 0, registered.err
     return run_ids
+
+
+@pytest.fixture
+def add_model(project: Path, make_run: Callable[..., str], workbench: Workbench) -> Callable[..., str]:
+    """Registers a version of `churn` that a server can load, as champion; returns its run's id.
+
+    It predicts 1 where `orders` is above 3; `age` is 0 to 120 and has no influence.
+    """
+    import numpy as np
+    import skops.io
+    import yaml
+    from sklearn.linear_model import LogisticRegression
+
+    def add(name: str = "served", *, metrics: Mapping[str, float] | None = None, promote: bool = True) -> str:
+        run_id = make_run(name, metrics=metrics or {"roc_auc": 0.9}, has_model=True)
+        (folder,) = project.glob(f"mlruns/*/{run_id}/artifacts/model")
+        X = np.array([[40.0, orders] for orders in range(8)])
+        skops.io.dump(LogisticRegression(C=100.0).fit(X, (X[:, 1] > 3).astype(int)), folder / "model.skops")
+        document = yaml.safe_load((folder / "MLmodel").read_text())
+        inputs = [
+            {"name": "age", "type": "double", "required": True},
+            {"name": "orders", "type": "double", "required": True},
+        ]
+        document["signature"] = {"inputs": json.dumps(inputs), "outputs": None, "params": None}
+        document["metadata"] = {"workbench": {"columns": {"age": {"min": 0, "max": 120}}}}
+        document["saved_input_example_info"] = {"artifact_path": "input_example.json"}
+        (folder / "MLmodel").write_text(yaml.safe_dump(document))
+        (folder / "input_example.json").write_text(
+            json.dumps({"columns": ["age", "orders"], "data": [[42.0, 5.0]]})
+        )
+        registered = workbench("models", "register", run_id, "--json")
+        assert registered.code == 0, registered.err
+        if promote:
+            version = registered.json["version"]
+            promoted = workbench("models", "promote", "churn", str(version), "--yes")
+            assert promoted.code == 0, promoted.err
+        return run_id
+
+    return add
