@@ -20,6 +20,8 @@ from store.errors import NotFoundError, SettingsError, UsageError
 from store.layout import SETTINGS_FILE, Layout
 from store.settings import StoreSettings, TrackingSettings
 from store.settings_base import Settings
+from workbench.desk.place import find_root as find_root
+from workbench.ui_settings import UiSettings
 
 ENV_PREFIX = "WORKBENCH_"
 # Variables that the containers of common guides set, and the key each one stands for.
@@ -53,6 +55,7 @@ class ProjectSettings(Settings):
     store: StoreSettings = StoreSettings()
     pipelines: dict[PipelineName, PipelineSettings] = Field(default_factory=dict)
     serve: ServeSettings = ServeSettings()
+    ui: UiSettings = UiSettings()
 
 
 @dataclass(frozen=True)
@@ -100,15 +103,6 @@ class Project:
     def model_name(self, pipeline_name: str) -> str:
         """Name of the registered model that a pipeline trains."""
         return self.settings.pipelines[pipeline_name].model or pipeline_name
-
-
-def find_root(start: Path) -> Path | None:
-    """The nearest folder at or above `start` that holds a workbench.toml."""
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / SETTINGS_FILE).is_file():
-            return folder
-    return None
 
 
 def load_project(start: Path, overrides: Mapping[str, Any] | None = None) -> Project:

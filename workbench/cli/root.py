@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,6 +53,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "completion": Entry("completion", "completion", "Shell completion for bash, zsh or fish."),
     },
 }
+OPEN = Entry("ui", "ui", "")
+"""What a word that is no command but a folder is given to."""
+
 COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
@@ -72,6 +76,10 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and Path(args[0]).is_dir():
+            command = getattr(import_module(f"workbench.cli.{OPEN.module}"), OPEN.attribute)
+            assert isinstance(command, click.Command)
+            return command.name, command, args
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
@@ -129,6 +137,9 @@ def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
 def root(ctx: click.Context, start: Path, debug: bool) -> None:
     """The whole life of a tabular machine-learning model, on one machine, from a terminal.
 
+    Without a command it opens the terminal UI for the project here; with a folder in place of a command, for
+    the project or the MLflow runs in that folder.
+
     Train, track, compare, gate, promote, serve, log, roll back. Data goes to stdout, everything else to
     stderr; commands that print data take --json.
     """
@@ -136,4 +147,9 @@ def root(ctx: click.Context, start: Path, debug: bool) -> None:
         os.environ["WORKBENCH_DEBUG"] = "1"
     ctx.obj = Invocation(start)
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            click.echo(ctx.get_help())
+            return
+        from workbench.cli.ui import open_ui
+
+        open_ui(start)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from textual import on
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from textual.screen import Screen as _Base
+    from textual.dom import DOMNode as _Base
 else:
     _Base = object
 
@@ -35,10 +34,7 @@ class Answer(Message, bubble=False):
 
     question: Question[Any]
     value: Any = None
-    error: Exception | None = field(default=None)
-
-    def __post_init__(self) -> None:
-        super().__init__()
+    error: Exception | None = None
 
 
 class Asking(_Base):
@@ -78,8 +74,7 @@ class Asking(_Base):
             answer = Answer(question, error=error)
         self.post_message(answer)
 
-    @on(Answer)
-    def _answered(self, answer: Answer) -> None:
+    def on_answer(self, answer: Answer) -> None:
         question = answer.question
         self._waiting().discard((question.topic, question.number))
         if self._asked().get(question.topic) != question.number:

@@ -15,7 +15,8 @@ class KeyLine(Widget):
     """One line, made from the bindings that are active; drawn again only when they have changed."""
 
     DEFAULT_CSS = """
-    KeyLine { height: 1; width: 1fr; background: $panel; color: $foreground; }
+    KeyLine { height: 1; width: 1fr; background: $panel; color: $foreground;
+        link-style: none; link-color: $foreground; link-style-hover: underline; }
     """
     _drawn: object = None
 
@@ -44,7 +45,7 @@ class KeyLine(Widget):
             self.refresh()
 
     def _keys(self) -> list[tuple[str, str, str]]:
-        """(key, label, action) of what the footer shows: the screen's own first, then the focused widget's."""
+        """(key, label, action) of what the footer shows: the screen's own, then the focused widget's."""
         found: dict[str, tuple[int, tuple[str, str, str]]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding

@@ -36,8 +36,17 @@ class WorkbenchScreen(Asking, Screen[None]):
     """
 
     NAME: ClassVar[str] = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-normal"), (150, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (SMALLEST[1], "-low"), (30, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
+        (0, "-tiny"),
+        (SMALLEST[0], "-narrow"),
+        (100, "-normal"),
+        (150, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-flat"),
+        (SMALLEST[1], "-low"),
+        (30, "-tall"),
+    ]
     DEFAULT_CSS = """
     WorkbenchScreen {
         background: $surface;
@@ -126,6 +135,11 @@ class WorkbenchScreen(Asking, Screen[None]):
         if self.workbench.desk is None or (entry.changes and self.workbench.is_read_only):
             return False
         return self.is_available(action)
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was ever a desk for it to show something of."""
+        return self._is_recalled
 
     def answered(self) -> None:
         """What is shown is as it was a moment ago."""

@@ -19,7 +19,8 @@ class TitleLine(Widget):
     """Two lines, drawn again only when what they say has changed."""
 
     DEFAULT_CSS = """
-    TitleLine { height: 2; width: 1fr; background: $panel; color: $foreground; }
+    TitleLine { height: 2; width: 1fr; background: $panel; color: $foreground;
+        link-style: none; link-color: $foreground; link-style-hover: underline; }
     """
     _drawn: tuple[object, ...] = ()
 

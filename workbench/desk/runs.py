@@ -1,0 +1,64 @@
+"""Runs as the Runs screen and `workbench runs list` show them: which columns tell something, and filters."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from store.runs import Experiment, Run
+    from workbench.desk.desk import Desk
+
+_USUAL = ("roc_auc", "rmse", "accuracy", "f1", "f1_score", "r2", "mae")
+_DULL = re.compile(r"^cv_.+_(mean|std)$|^seconds_|_samples$|^n_features$|_ms$")
+_MLFLOW_FILTER = re.compile(
+    r"\s*(metrics?|params?|parameters?|tags?|attributes?|attr|run)\s*\.", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class RunList:
+    """The runs of a store at one moment, newest first, and its experiments by name."""
+
+    runs: tuple[Run, ...]
+    experiments: tuple[Experiment, ...]
+
+
+def list_runs(desk: Desk, *, deleted: bool = False) -> RunList:
+    """Every run of every experiment; the deleted ones in place of the others."""
+    return RunList(tuple(desk.runs.list(deleted=deleted)), tuple(desk.runs.experiments()))
+
+
+def metric_names(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+    """The runs' metrics: those that tell how good a run is, best known first, and the rest."""
+    names = {name for run in runs for name in run.metrics}
+    known = sorted(names, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name))
+    telling = [name for name in known if not _DULL.search(name)] or known[:1]
+    return telling, [name for name in known if name not in telling]
+
+
+def varied_params(runs: Sequence[Run]) -> list[str]:
+    """The parameters that differ between the runs, those of most runs first."""
+    counts = Counter(name for run in runs for name in run.params)
+    varied = [n for n in counts if len(runs) == 1 or len({run.params.get(n) for run in runs}) > 1]
+    return sorted(varied, key=lambda name: (-counts[name], name))
+
+
+def run_filter(text: str) -> Callable[[Run], bool] | None:
+    """MLflow's filter language where `text` is in it, else None for a search for words.
+
+    Raises ValueError, in a few words, for an expression that is not complete.
+    """
+    if not _MLFLOW_FILTER.match(text):
+        return None
+    from store.errors import UsageError
+    from store.filters import filter_runs, parse_filter
+
+    try:
+        clauses = parse_filter(text)
+    except UsageError as error:
+        raise ValueError(error.message) from error
+    return lambda run: bool(filter_runs([run], clauses, lambda _: ()))

@@ -1,0 +1,115 @@
+"""Longer texts over a screen: the help, and the report of an error that nobody foresaw."""
+
+from __future__ import annotations
+
+import traceback
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from workbench.tui.actions import find
+from workbench.tui.frame.dialogs import DIALOG_CSS
+from workbench.tui.widgets.cells import clean, width
+
+
+class ReportScreen(ModalScreen[None]):
+    """A text to read and scroll; esc goes back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter,question_mark", "close", "Back", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space,ctrl+f", "page(1)", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", show=False),
+        Binding("home,g", "edge(-1)", show=False),
+        Binding("end,G", "edge(1)", show=False),
+    ]
+    DEFAULT_CSS = f"ReportScreen {{ {DIALOG_CSS} & > Vertical {{ width: 90; }} }}"
+
+    def __init__(self, title: str, text: Content) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as frame:
+            frame.border_title = Content(clean(self._title))
+            with VerticalScroll(classes="-body", can_focus=False):
+                yield Static(self._text)
+            yield Static("↑↓ scroll   esc  back", classes="-keys", markup=False)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+    def action_page(self, by: int) -> None:
+        body = self.query_one(VerticalScroll)
+        body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
+
+    def action_edge(self, side: int) -> None:
+        body = self.query_one(VerticalScroll)
+        body.scroll_to(y=0 if side < 0 else body.max_scroll_y, animate=False)
+
+
+def error_report(error: BaseException) -> ReportScreen:
+    """What went wrong, what to do next, and the traceback for whoever mends it."""
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    reason = " ".join(str(error).split()) or "no message"
+    text = Content.assemble(
+        (f"{type(error).__name__}: {clean(reason)}", "bold $text-error"),
+        "\n\nThis should not have happened; nothing was changed by it. Go on with esc. If it comes again,\n"
+        "workbench doctor checks the project, and the lines below tell a developer where to look.\n\n",
+        ("\n".join(map(clean, trace.splitlines())), "$text-muted"),
+    )
+    return ReportScreen("something went wrong", text)
+
+
+def help_for(screen: Screen[object]) -> ReportScreen:
+    """Every key that works on `screen` at the moment, by what it belongs to."""
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    seen: set[tuple[str, str]] = set()
+    by_action: dict[tuple[str, str], list[str]] = {}
+    actives = [
+        active for active in screen.active_bindings.values() if active.enabled and active.binding.description
+    ]
+    for active in actives:
+        by_action.setdefault((str(active.node), active.binding.action), []).append(
+            screen.app.get_key_display(active.binding)
+        )
+    for active in actives:
+        binding = active.binding
+        place = (str(active.node), binding.action)
+        if place in seen or binding.system:
+            continue
+        seen.add(place)
+        action = find(binding.id)
+        group = action.group if action else type(active.node).__name__.removeprefix("Virtual").lower()
+        text = action.help if action else binding.description
+        groups.setdefault(group, []).append((" ".join(by_action[place]), text, binding.id or ""))
+    order = sorted(groups, key=lambda name: (name == "Everywhere", name[:1].islower()))
+    lines: list[Content] = []
+    for group in order:
+        lines.append(Content.assemble((group, "bold")))
+        wide = max(width(keys) for keys, _, _ in groups[group])
+        for keys, text, action_id in groups[group]:
+            lines.append(
+                Content.assemble(
+                    (f"  {keys}{' ' * (wide - width(keys))}  ", "bold $text-accent"),
+                    text,
+                    (f"  {action_id}", "$text-muted") if action_id else "",
+                )
+            )
+        lines.append(Content(""))
+    lines.append(
+        Content.assemble(
+            ('The names on the right change keys: [ui] keys = {"runs.delete" = "x"}', "$text-muted")
+        )
+    )
+    return ReportScreen("keys", Content("\n").join(lines))
