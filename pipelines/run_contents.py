@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines import metrics
 from pipelines.answers import ask
 from pipelines.curves import curves
@@ -135,12 +137,16 @@ def log_model(
             f"the model holds types that are not trusted: {', '.join(sorted(set(others) - set(ours)))}",
             "Review them, then list them in [serve] trusted_types.",
         )
+    example = make_example(prepared, request.store.redact)
+    metadata = make_metadata(request.pipeline, request.settings, prepared, fitted.threshold, user)
+    # A server checks that the loaded model still answers its example in this way.
+    metadata["workbench"]["example_predictions"] = np.asarray(fitted.model.predict(example.copy())).tolist()
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         return recorder.log_model(
             fitted.model,
             make_signature(prepared),
-            make_example(prepared, request.store.redact),
-            metadata=make_metadata(request.pipeline, request.settings, prepared, fitted.threshold, user),
+            example,
+            metadata=metadata,
             trusted_types=[*trusted, *ours],
             requirements=requirements(step_modules(fitted.model)),
             code_paths=code_paths(fitted.model, user, Path(folder)),

@@ -151,6 +151,7 @@ def test_mixed_columns_threshold_weights_and_a_users_module_load_in_plain_mlflow
     example = json.loads((model_dir / "input_example.json").read_text("utf-8"))
     ours = loaded.predict(pd.DataFrame(example["data"], columns=example["columns"])).prediction
     assert json.loads(done.stdout) == ours
+    assert loaded.file.metadata["example_predictions"] == ours
 
 
 @pytest.mark.slow
