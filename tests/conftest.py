@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+# Threads of OpenMP that spin while they wait make parallel tests many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from store.file_registry import FileRegistry
 from store.file_runs import FileRunStore
 from store.layout import Layout
