@@ -156,7 +156,7 @@ def print_table(
     console = stdout_console()
     texts = [[_as_cell(value) for value in row] for row in rows]
     natural = [
-        max([_width(column.title) if header else 0, *(_width(row[i].text) for row in texts)])
+        max([_width(clean(column.title)) if header else 0, *(_width(row[i].text) for row in texts)])
         for i, column in enumerate(columns)
     ]
     shown, widths = _fit(columns, natural, console.width, may_cut=console.is_terminal)
@@ -164,7 +164,7 @@ def print_table(
     for i in shown:
         column = columns[i]
         table.add_column(
-            Text(column.title),
+            Text(clean(column.title)),
             justify=column.align,
             style=column.style,
             no_wrap=not column.wraps,

@@ -104,6 +104,11 @@ def test_values_cannot_move_the_cursor(monkeypatch):
     assert clean(" a\tb\x00 ") == "a b"
 
 
+def test_titles_stay_on_their_line(monkeypatch):
+    output = shown(monkeypatch, 80, terminal=False, columns=[Column("two\nlines")], rows=[["1"]])
+    assert output.splitlines() == ["two lines", "1"]
+
+
 def test_markup_is_text(monkeypatch):
     assert "[red]x[/red]" in shown(monkeypatch, 80, terminal=False, rows=[["[red]x[/red]", "1", ""]])
 
