@@ -13,7 +13,8 @@ import orjson
 from serve.problems import Problem, shown
 
 Format = Literal["json", "csv", "jsonl"]
-_CSV_TYPES = frozenset({"text/csv", "application/csv"})
+_CSV_TYPES = frozenset({"text/csv", "application/csv", "text/tab-separated-values"})
+_DELIMITERS = ",;\t|"
 _LINES_TYPES = frozenset(
     {
         "application/x-ndjson",
@@ -72,7 +73,7 @@ def read_rows(body: bytes, content_type: str, names: tuple[str, ...]) -> Rows:
     """
     kind = body_format(content_type)
     if kind == "csv":
-        return _nonempty(Rows(_read_csv(body), is_text=True))
+        return _nonempty(Rows(_read_csv(body, names), is_text=True))
     if kind == "jsonl":
         return _nonempty(Rows(_read_lines(body)))
     return _nonempty(_rows_of(parse_json(body), names))
@@ -149,17 +150,19 @@ def _read_lines(body: bytes) -> list[Any]:
     return rows
 
 
-def _read_csv(body: bytes) -> list[Any]:
-    """Rows by the names in the first line; Problem 400 for what is no CSV text."""
+def _read_csv(body: bytes, features: tuple[str, ...]) -> list[Any]:
+    """Rows by the names in the first line, whose delimiter is the one that finds the most features there.
+
+    Problem 400 for what is no CSV text.
+    """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Problem(400, "the CSV is not UTF-8 text") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = _reader(text, _delimiter(text, frozenset(features)))
     rows: list[Any] = []
     try:
-        header = next(reader, [])
-        names = [name.strip() for name in header]
+        names = _header(reader)
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise Problem(422, f"the CSV names column {shown(twice)} twice")
@@ -175,3 +178,23 @@ def _read_csv(body: bytes) -> list[Any]:
     except csv.Error as error:
         raise Problem(400, f"line {reader.line_num}: not valid CSV: {error}") from None
     return rows
+
+
+def _reader(text: str, delimiter: str) -> Any:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+
+def _header(reader: Any) -> list[str]:
+    return [name.strip() for name in next(reader, [])]
+
+
+def _delimiter(text: str, features: frozenset[str]) -> str:
+    """The comma unless another finds more."""
+
+    def found(delimiter: str) -> int:
+        try:
+            return len(features.intersection(_header(_reader(text, delimiter))))
+        except csv.Error:
+            return 0
+
+    return max(_DELIMITERS, key=found)

@@ -21,6 +21,8 @@ log = logging.getLogger("workbench.serve")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADER = b"x-request-id"
+_DISCARDED_LIMITS = 4
+"""How many times the limit of a body is read and thrown away before its connection is cut."""
 
 
 class Gate:
@@ -37,7 +39,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope["request_id"] = request_id
+        # HEAD, as health checks send it, is answered as GET would be; uvicorn leaves out the body.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        scope = {**scope, "method": method, "request_id": request_id}
         encoded = request_id.encode()
         has_started = False
 
@@ -89,30 +93,42 @@ def request_id_of(request: Request) -> str:
 
 
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
-    """The whole body; Problem 413 as soon as it is known to pass `limit` bytes, 408 when it is too slow."""
-    declared = request.headers.get("content-length")
-    if declared is not None and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
-        raise _too_large(limit)
+    """The whole body; Problem 413 when it passes `limit` bytes, 408 when it is too slow.
+
+    A client that is told while it still sends may see a reset connection where the answer is. So a body that
+    is too large is let come to its end and thrown away, up to `_DISCARDED_LIMITS` times the limit.
+    """
+    declared = request.headers.get("content-length", "")
+    is_asked_first = "expect" in request.headers  # this client waits to be told before it sends
+    if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+        least = int(declared[:18])
+        if is_asked_first or least > _DISCARDED_LIMITS * limit:
+            raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 size += len(chunk)
+                if size > _DISCARDED_LIMITS * limit:
+                    break
                 if size > limit:
-                    raise _too_large(limit)
-                chunks.append(chunk)
+                    chunks.clear()
+                else:
+                    chunks.append(chunk)
     except TimeoutError:
         raise Problem(
             408, f"the body took longer than {timeout_s:g} s", headers={"Connection": "close"}
         ) from None
     except ClientDisconnect:
         raise Problem(400, "the connection ended before the body was complete") from None
+    if size > limit:
+        raise _too_large(limit)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _too_large(limit: int) -> Problem:
-    # The rest of the body is not read, so the connection can't be used for another request.
+    # The rest of the body may be unread, so the connection can't be used for another request.
     return Problem(413, f"the body is larger than {limit} bytes", headers={"Connection": "close"})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -119,14 +121,40 @@ def test_unknown_paths_models_and_methods(server: Any) -> None:
     problem(server.post("/health", {}), 405)
 
 
+def test_health_checks_that_look_with_head_are_answered(server: Any) -> None:
+    for path in ("/health", "/health/live", "/health/ready", "/models"):
+        answer = httpx.head(server.url + path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_a_model_that_is_not_loaded_is_503_with_its_reason(server: Any) -> None:
     answer = server.post("/models/pickled/predict", ROW)
     assert "pickle" in problem(answer, 503)["detail"]
     assert answer.headers["retry-after"]
 
 
-def test_a_body_over_the_limit_is_413_before_it_is_read(server: Any) -> None:
+def test_a_body_over_the_limit_is_413(server: Any) -> None:
     problem(server.post("/predict", content=b" " * 10_000_001), 413)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_client_that_sends_all_before_it_listens_is_told_of_the_limit(
+    server: Any, *, is_chunked: bool
+) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+    pieces = (b" " * 1_000_000 for _ in range(15))
+    headers = {} if is_chunked else {"Content-Length": "15000000"}
+    connection.request("POST", "/predict", pieces, headers, encode_chunked=is_chunked)
+    assert connection.getresponse().status == 413
+
+
+def test_a_client_that_asks_first_is_told_before_it_sends(server: Any) -> None:
+    host, port = urlsplit(server.url).hostname, urlsplit(server.url).port
+    with socket.create_connection((host, port), timeout=60) as connection:
+        connection.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
 def test_a_chunked_body_over_the_limit_is_413(server: Any) -> None:

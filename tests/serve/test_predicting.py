@@ -109,6 +109,14 @@ def test_csv_columns_may_come_in_any_order_and_cells_may_be_missing(server: Any)
     assert len(answer.json()["predictions"]) == 2
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_csv_may_have_another_delimiter(server: Any, delimiter: str) -> None:
+    body = delimiter.join(["plan", "orders", "age", "active"]) + "\n" + delimiter.join(["pro", "3", "", "no"])
+    answer = server.post("/models/mixed/predict/batch", content=body, headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 200
+    assert len(answer.json()["predictions"]) == 1
+
+
 def test_json_lines(server: Any) -> None:
     body = '{"a":1,"b":2,"c d":3,"é":4}\n\n[1,2,3,4]\n'
     answer = server.post(
