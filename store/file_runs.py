@@ -51,7 +51,7 @@ class FileRunStore:
         self.root = root
 
     def experiments(self, *, deleted: bool = False) -> builtins.list[Experiment]:
-        folders = [item for item in self._experiment_folders() if item.problem is None]
+        folders = [item for item in self.experiment_folders() if item.problem is None]
         stage = "deleted" if deleted else "active"
         found = [item.experiment for item in folders if item.experiment.lifecycle_stage == stage]
         return sorted(found, key=lambda experiment: experiment.name)
@@ -147,7 +147,7 @@ class FileRunStore:
 
     def problems(self) -> builtins.list[str]:
         found: builtins.list[str] = []
-        for item in self._experiment_folders():
+        for item in self.experiment_folders():
             if item.problem:
                 found.append(f"{item.folder} is no experiment: {item.problem}")
                 continue
@@ -187,7 +187,8 @@ class FileRunStore:
                     return folder
         return None
 
-    def _experiment_folders(self) -> builtins.list[ExperimentFolder]:
+    def experiment_folders(self) -> builtins.list[ExperimentFolder]:
+        """Every experiment, also deleted and broken ones."""
         if self.root.exists() and not self.root.is_dir():
             raise StorageError(f"{self.root} is a file", "[tracking] uri must name a folder.")
         return [
@@ -198,7 +199,7 @@ class FileRunStore:
         ]
 
     def _chosen(self, asked: str | None, *, deleted: bool) -> builtins.list[ExperimentFolder]:
-        folders = [item for item in self._experiment_folders() if item.problem is None]
+        folders = [item for item in self.experiment_folders() if item.problem is None]
         if asked is None:
             return [item for item in folders if deleted or item.experiment.lifecycle_stage == "active"]
         chosen = [item for item in folders if asked in (item.experiment.name, item.experiment.experiment_id)]
@@ -216,7 +217,7 @@ class FileRunStore:
     def _search(self, asked: str) -> Path:
         folders = {
             name: item.folder / name
-            for item in self._experiment_folders()
+            for item in self.experiment_folders()
             for name in run_folders(item.folder)
             if not is_stray(item.folder / name)
         }

@@ -14,7 +14,6 @@ from workbench.desk.words import change, what_happened
 
 if TYPE_CHECKING:
     from store.registry import ModelVersion, RegisteredModel, Role, Transition
-    from store.runs import Run
     from workbench.cli.best_run import BestRun
 
 
@@ -37,11 +36,12 @@ def register(
 ) -> None:
     """Make a new version from a RUN's model; nothing in production changes."""
     from workbench.cli.models import version_row
+    from workbench.desk.run_changes import model_trained_by
     from workbench.output import print_json, say
 
     found = invocation.runs.get(run)
     version = invocation.registry.register(
-        name or _model_of(invocation, found),
+        name or model_trained_by(invocation.project, found),
         run_id=found.run_id,
         source=source,
         description=description,
@@ -156,17 +156,6 @@ def archive(
 
 
 COMMANDS = (register, promote, rollback, archive, trust)
-
-
-def _model_of(invocation: Invocation, run: Run) -> str:
-    """The model that the run's pipeline trains; raises UsageError when no pipeline has its experiment."""
-    from store.errors import UsageError
-
-    project = invocation.project
-    for name, pipeline in project.settings.pipelines.items():
-        if run.experiment == (pipeline.experiment or name):
-            return project.model_name(name)
-    raise UsageError(f"no pipeline trains in experiment {run.experiment!r}", "Name the model: --name NAME.")
 
 
 def _holder(model: RegisteredModel, role: Role) -> int | None:

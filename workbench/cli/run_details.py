@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from workbench.cli.invocation import Invocation
@@ -25,35 +24,20 @@ from workbench.output import (
 if TYPE_CHECKING:
     from pipelines.verdict import Verdict
     from store.runs import Run
+    from workbench.desk.run_details import RunDetails
 
 MLFLOW_PREFIX = "mlflow."
 _CROSS_VALIDATED = re.compile(r"cv_(.+)_(?:mean|std)")
 
 
-@dataclass(frozen=True)
-class RunDetails:
-    """A run with what is stored beside it. `versions` are the registered versions made from it."""
-
-    run: Run
-    artifacts: Sequence[str]
-    gate: Verdict | None
-    versions: Sequence[tuple[str, int]]
-
-
 def run_details(invocation: Invocation, run: Run) -> RunDetails:
-    """Gather a run's artifacts, verdict and versions."""
-    from workbench.desk.verdicts import read_verdict
+    """Gather a run's artifacts, verdict and versions; warns of a verdict that can't be read."""
+    from workbench.desk.run_details import read_details
 
-    kept = read_verdict(invocation.runs, run.run_id)
-    if kept.problem is not None:
-        warn(kept.problem)
-    versions = [
-        (model.name, version.version)
-        for model in invocation.registry.models()
-        for version in model.versions
-        if version.run_id == run.run_id
-    ]
-    return RunDetails(run, invocation.runs.artifacts(run.run_id), kept.verdict, versions)
+    details = read_details(invocation.runs, invocation.registry, run)
+    if details.gate_problem is not None:
+        warn(details.gate_problem)
+    return details
 
 
 def print_run(details: RunDetails, *, as_json: bool) -> None:

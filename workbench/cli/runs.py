@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from workbench.output import Cell, Column
 
 ROWS_IN_A_TERMINAL = 50
-_USUAL = ("roc_auc", "rmse", "accuracy", "f1", "f1_score", "r2", "mae")
-_DULL = re.compile(r"^cv_.+_(mean|std)$|^seconds_|_samples$|^n_features$|_ms$")
 
 
 @click.group()
@@ -185,13 +181,11 @@ def status_cell(run: Run) -> Cell:
 
 def _table(found: Sequence[Run]) -> tuple[list[Column], list[list[str | Cell]]]:
     """The default table: what fits 80 columns, and metrics and params where there is room."""
+    from workbench.desk.runs import metric_names, varied_params
     from workbench.output import Column, local_time, number
 
-    names = {name for run in found for name in run.metrics}
-    metrics = sorted(names, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name))
-    telling = [name for name in metrics if not _DULL.search(name)] or metrics[:1]
-    params = _varied(found)
-    dull = [name for name in metrics if name not in telling]
+    telling, dull = metric_names(found)
+    params = varied_params(found)
     several_experiments = len({run.experiment for run in found}) > 1
     columns = [Column("run", style="cyan"), Column("name", flexible=True)]
     if several_experiments:
@@ -211,13 +205,6 @@ def _table(found: Sequence[Run]) -> tuple[list[Column], list[list[str | Cell]]]:
         row += [number(run.metrics.get(name)) for name in dull]
         rows.append(row)
     return columns, rows
-
-
-def _varied(found: Sequence[Run]) -> list[str]:
-    """The parameters that differ between the runs, those of most runs first."""
-    counts = Counter(name for run in found for name in run.params)
-    varied = [n for n in counts if len(found) == 1 or len({run.params.get(n) for run in found}) > 1]
-    return sorted(varied, key=lambda name: (-counts[name], name))
 
 
 def _chosen_table(found: Sequence[Run], names: Sequence[str]) -> tuple[list[Column], list[list[str | Cell]]]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from workbench.cli import completions
 from workbench.cli.invocation import Invocation, pass_invocation, reason_option, yes_option
-
-if TYPE_CHECKING:
-    from store.runs import Run
 
 
 @click.command()
@@ -19,15 +14,12 @@ if TYPE_CHECKING:
 @pass_invocation
 def tag(invocation: Invocation, run: str, tags: tuple[str, ...]) -> None:
     """Set tags on a run."""
-    from store.errors import UsageError
+    from workbench.desk.run_changes import parse_tag
     from workbench.output import say
 
-    pairs = [text.partition("=") for text in tags]
-    for text, (key, equals, _) in zip(tags, pairs, strict=True):
-        if not key or not equals:
-            raise UsageError(f"{text!r} is no tag", "Write it as KEY=VALUE.")
+    pairs = [parse_tag(text) for text in tags]
     found = invocation.runs.get(run)
-    for key, _, value in pairs:
+    for key, value in pairs:
         invocation.runs.set_tag(found.run_id, key, value)
     say(f"{found.name}: {', '.join(tags)}")
 
@@ -68,8 +60,8 @@ def rename(invocation: Invocation, run: str, name: str) -> None:
 @pass_invocation
 def delete(invocation: Invocation, runs: tuple[str, ...], yes: bool, reason: str | None) -> None:
     """Delete runs; `runs restore` brings them back."""
-    from store.journal import append_event
     from workbench.confirm import confirm
+    from workbench.desk.run_changes import delete_runs
     from workbench.output import say
 
     found = {run.run_id: run for run in map(invocation.runs.get, runs)}
@@ -80,9 +72,7 @@ def delete(invocation: Invocation, runs: tuple[str, ...], yes: bool, reason: str
         say(f"{run.run_id[:8]}  {run.name} ({run.experiment}){source_of}")
     what = "this run" if len(found) == 1 else f"these {len(found)} runs"
     confirm(f"Delete {what}?", yes=yes)
-    for run in found.values():
-        invocation.runs.delete(run.run_id)
-        append_event(invocation.layout, "run_deleted", reason=reason, details=_details(run))
+    delete_runs(invocation.runs, invocation.layout, found.values(), reason)
     ids = " ".join(run_id[:8] for run_id in found)
     say(f"Deleted. Undo: workbench runs restore {ids}")
 
@@ -93,20 +83,14 @@ def delete(invocation: Invocation, runs: tuple[str, ...], yes: bool, reason: str
 @pass_invocation
 def restore(invocation: Invocation, runs: tuple[str, ...], reason: str | None) -> None:
     """Bring deleted runs back."""
-    from store.journal import append_event
+    from workbench.desk.run_changes import restore_runs
     from workbench.output import say
 
     for run in map(invocation.runs.get, runs):
-        if run.lifecycle_stage == "active":
+        if restore_runs(invocation.runs, invocation.layout, [run], reason):
+            say(f"{run.name} is back.")
+        else:
             say(f"{run.name} is not deleted.")
-            continue
-        invocation.runs.restore(run.run_id)
-        append_event(invocation.layout, "run_restored", reason=reason, details=_details(run))
-        say(f"{run.name} is back.")
-
-
-def _details(run: Run) -> dict[str, str]:
-    return {"run_id": run.run_id, "run": run.name, "experiment": run.experiment}
 
 
 COMMANDS = (tag, note, rename, delete, restore)

@@ -7,8 +7,9 @@ return is a snapshot that nothing changes afterwards.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from store.errors import NotFoundError, UsageError
 from workbench.desk.place import Place, bare_layout
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     from store.layout import Layout
     from store.registry import Registry
     from store.runs import RunStore
+    from workbench.desk.models import ModelsDesk
+    from workbench.desk.recent import RecentPredictions
+    from workbench.desk.serving import ServingDesk
     from workbench.settings import Project
     from workbench.ui_settings import UiSettings
+
+T = TypeVar("T")
 
 
 class Desk:
@@ -35,6 +41,7 @@ class Desk:
         self.owns_server = False
         """Whether the server that runs was started from this UI, so that quitting asks what becomes of it."""
 
+        self._cache: dict[str, Any] = {}
         self.lock = threading.RLock()
         """Held by whoever fills a cache kept here."""
 
@@ -53,6 +60,32 @@ class Desk:
         from store.tracking import open_registry
 
         return open_registry(self.tracking_uri, self.layout)
+
+    def cached(self, name: str, make: Callable[[], T]) -> T:
+        """What was made under that name for this desk; made now if it wasn't. Hold `lock` around its use."""
+        with self.lock:
+            if name not in self._cache:
+                self._cache[name] = make()
+            made: T = self._cache[name]
+            return made
+
+    @cached_property
+    def models(self) -> ModelsDesk:
+        from workbench.desk.models import ModelsDesk
+
+        return ModelsDesk(self.registry, self.runs, self.layout)
+
+    @cached_property
+    def serving(self) -> ServingDesk:
+        from workbench.desk.serving import ServingDesk
+
+        return ServingDesk(self)
+
+    @cached_property
+    def predictions(self) -> RecentPredictions:
+        from workbench.desk.recent import RecentPredictions
+
+        return RecentPredictions(self.layout)
 
     def require_project(self, what: str) -> Project:
         """The project; raises UsageError where there is none, for `what` needs one."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from store.runs import Experiment, Run
+    from store.live_runs import LiveRuns
+    from store.runs import Run, RunStore
     from workbench.desk.desk import Desk
 
 _USUAL = ("roc_auc", "rmse", "accuracy", "f1", "f1_score", "r2", "mae")
 _DULL = re.compile(r"^cv_.+_(mean|std)$|^seconds_|_samples$|^n_features$|_ms$")
+_POLL_S = 10.0
 _MLFLOW_FILTER = re.compile(
     r"\s*(metrics?|params?|parameters?|tags?|attributes?|attr|run)\s*\.", re.IGNORECASE
 )
@@ -24,12 +27,62 @@ class RunList:
     """The runs of a store at one moment, newest first, and its experiments by name."""
 
     runs: tuple[Run, ...]
-    experiments: tuple[Experiment, ...]
+    experiments: tuple[str, ...]
 
 
-def list_runs(desk: Desk, *, deleted: bool = False) -> RunList:
-    """Every run of every experiment; the deleted ones in place of the others."""
-    return RunList(tuple(desk.runs.list(deleted=deleted)), tuple(desk.runs.experiments()))
+def list_runs(
+    desk: Desk, before: RunList | None = None, *, deleted: bool = False, watched: Collection[str] = ()
+) -> RunList:
+    """Every run of every experiment; the deleted ones in place of the others.
+
+    Cheap enough to be asked every second or two: it returns `before` where nothing has changed. Of the runs
+    in `watched` every change is seen at once.
+    """
+    with desk.lock:
+        source = desk.cached("runs", lambda: _source(desk))
+        runs = source.look(deleted=deleted, watched=watched)
+    experiments = tuple(experiment.name for experiment in desk.runs.experiments())
+    if before is not None and before.runs is runs and before.experiments == experiments:
+        return before
+    return RunList(runs, experiments)
+
+
+class _Polled:
+    """A database or a server, asked at most every few seconds."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._asked: dict[bool, float] = {}
+        self._runs: dict[bool, tuple[Run, ...]] = {}
+
+    def look(self, *, deleted: bool = False, watched: Collection[str] = ()) -> tuple[Run, ...]:
+        if time.monotonic() - self._asked.get(deleted, -_POLL_S) >= _POLL_S:
+            runs = tuple(self._store.list(deleted=deleted))
+            if runs != self._runs.get(deleted):
+                self._runs[deleted] = runs
+            self._asked[deleted] = time.monotonic()
+        return self._runs[deleted]
+
+    def expire(self) -> None:
+        self._asked.clear()
+
+
+def _source(desk: Desk) -> LiveRuns | _Polled:
+    from store.file_runs import FileRunStore
+
+    if isinstance(desk.runs, FileRunStore):
+        from store.live_runs import LiveRuns
+
+        return LiveRuns(desk.runs)
+    return _Polled(desk.runs)
+
+
+def expire_runs(desk: Desk) -> None:
+    """After a change of one's own: ask again, however short ago that was."""
+    with desk.lock:
+        source = desk.cached("runs", lambda: _source(desk))
+        if isinstance(source, _Polled):
+            source.expire()
 
 
 def metric_names(runs: Sequence[Run]) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from textual.binding import Binding, BindingType
 
 from workbench.tui.action import Action
-from workbench.tui.screens import runs_actions
+from workbench.tui.screens import models_actions, runs_actions
 from workbench.tui.widgets.table.keys import TABLE_KEYS
 
 
@@ -32,7 +32,10 @@ class ScreenEntry:
 
 SCREENS: dict[str, ScreenEntry] = {
     entry.name: entry
-    for entry in (ScreenEntry("runs", "1", "Runs", "runs", "RunsScreen", runs_actions.ACTIONS),)
+    for entry in (
+        ScreenEntry("runs", "1", "Runs", "runs", "RunsScreen", runs_actions.ACTIONS),
+        ScreenEntry("models", "3", "Models", "models", "ModelsScreen", models_actions.ACTIONS),
+    )
 }
 
 APP_ACTIONS: tuple[Action, ...] = (
