@@ -148,8 +148,9 @@ def inspect_data(
     if missing == len(whole):
         raise DataError(f"column {target!r} of {source} has no values", "Name another column with --target.")
     if values.nunique() < 2:
+        only = values.dropna().tolist()[0]
         raise DataError(
-            f"column {target!r} of {source} is {values.dropna().iloc[0]!r} in every row",
+            f"column {target!r} of {source} is {only!r} in every row",
             "There is nothing to predict; name another column with --target or a file with more rows.",
         )
     task, task_reason = infer_task(values)
