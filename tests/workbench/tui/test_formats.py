@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from workbench.tui.widgets.formats import duration, moment, number, percent, plain
+from workbench.tui.widgets.formats import age, duration, moment, number, percent, plain
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,22 @@ def test_durations_have_the_two_units_that_matter(seconds: float | None, text: s
 def test_a_share_is_a_percentage() -> None:
     assert [percent(share) for share in (None, math.nan, 0.714)] == ["—", "NaN", "71 %"]
     assert percent(0.0621, 1) == "6.2 %"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-50, "now"),
+        (59, "now"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (7200, "2 h"),
+        (86_400 * 12, "12 d"),
+        (86_400 * 150, "4 mo"),
+        (86_400 * 800, "2 y"),
+    ],
+)
+def test_an_age_is_in_its_largest_unit(seconds: float, text: str) -> None:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    assert age(now - timedelta(seconds=seconds), now=now) == text
+    assert age(None) == "—"

@@ -87,3 +87,17 @@ def percent(share: object, digits: int = 0) -> str:
     if not isinstance(share, (int, float)):
         return str(share)
     return "NaN" if math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def age(value: object, *, now: datetime | None = None) -> str:
+    """How long ago, in the largest unit that says something: now, 5 min, 3 h, 12 d, 4 mo, 2 y."""
+    if value is None:
+        return MISSING
+    if not isinstance(value, datetime):
+        return str(value)
+    then = value if value.tzinfo else value.replace(tzinfo=UTC)
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    for size, unit in ((31_557_600, "y"), (2_629_800, "mo"), (86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "now"

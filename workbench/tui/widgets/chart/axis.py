@@ -123,7 +123,7 @@ def _by_seconds(low: float, step: int, zone: tzinfo | None) -> Iterator[datetime
 
 
 def _by_months(low: float, wanted: float, zone: tzinfo | None) -> Iterator[datetime]:
-    months = next((step for step in _MONTH_STEPS if step * 30.4 * _DAY >= wanted), _MONTH_STEPS[-1])
+    months = next((step for step in _MONTH_STEPS if step * 30.5 * _DAY >= wanted), _MONTH_STEPS[-1])
     start = datetime.fromtimestamp(low, UTC).astimezone(zone)
     index = (start.year * 12 + start.month - 1) // months * months
     while index // 12 < 9990:
@@ -177,6 +177,9 @@ def _labels(places: list[float], step: float) -> list[str]:
 
 
 def _decimals(step: float) -> int:
-    return next(
-        (digits for digits in range(9) if abs(step * 10**digits - round(step * 10**digits)) < 1e-6), 9
-    )
+    """The decimals that tell multiples of `step` apart."""
+    for digits in range(9):
+        scaled = step * 10**digits
+        if round(scaled) and abs(scaled - round(scaled)) <= 1e-6 * scaled:
+            return digits
+    return 9

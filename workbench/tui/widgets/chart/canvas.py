@@ -146,14 +146,12 @@ def column_spans(
             upper, lower = (top - max(shared)) * y_scale, (top - min(shared)) * y_scale
             if before == column - 1 >= 0:  # by far the most frequent case of joining
                 middle = (before_row + row) / 2
-                if middle < tops[before]:
-                    tops[before] = middle
-                elif middle > bottoms[before]:
-                    bottoms[before] = middle
-                if middle < upper:
-                    upper = middle
-                elif middle > lower:
-                    lower = middle
+                if row > before_row:
+                    bottoms[before] = max(bottoms[before], middle - 0.5)
+                    upper = min(upper, middle + 0.5)
+                else:
+                    tops[before] = min(tops[before], middle + 0.5)
+                    lower = max(lower, middle - 0.5)
             elif 0 <= before < column:
                 _join(tops, bottoms, before, before_row, column, row)
             if upper < tops[column]:
@@ -191,17 +189,24 @@ def _runs(values: Sequence[float], first: int, last: int) -> Iterator[tuple[int,
 def _join(
     tops: list[float], bottoms: list[float], first: int, first_row: float, last: int, last_row: float
 ) -> None:
-    """Add the line between two points in different columns to the spans of the columns it passes."""
+    """Add the line between two points in different columns to the spans of the columns it passes.
+
+    Neighbouring columns meet half a dot before and after their boundary, so that the line is one dot thin.
+    """
     slope = (last_row - first_row) / (last - first)
-    row = first_row
+    half = 0.5 if slope > 0 else -0.5
+    boundary = first_row
     for column in range(first, last + 1):
-        after = last_row if column == last else first_row + slope * (column + 0.5 - first)
-        upper, lower = (row, after) if row < after else (after, row)
+        start = first_row if column == first else boundary + half
+        boundary = first_row + slope * (column + 0.5 - first)
+        end = last_row if column == last else boundary - half
+        upper, lower = (start, end) if half > 0 else (end, start)
+        if upper > lower:  # less than a dot of the line in this column
+            upper = lower = end if column == last else first_row if column == first else (start + end) / 2
         if upper < tops[column]:
             tops[column] = upper
         if lower > bottoms[column]:
             bottoms[column] = lower
-        row = after
 
 
 def _between(x0: float, y0: float, x1: float, y1: float, x: float) -> float:

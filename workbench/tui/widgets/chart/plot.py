@@ -203,18 +203,18 @@ def _x_axis(
     title: str,
 ) -> list[Strip]:
     rule, labels = ["─"] * columns, [" "] * columns
+    room = columns - width(title) - 2 if title and width(title) <= columns // 3 else columns
     end = -2
     for tick in ticks:
         column = frame.column(tick.at, 2 * columns) // 2
         if not 0 <= column < columns:
             continue
-        start = min(max(0, column - len(tick.label) // 2), columns - len(tick.label))
-        if start <= end + 1 or start < 0:
-            continue
         rule[column] = "┬"
-        labels[start : start + len(tick.label)] = tick.label
-        end = start + len(tick.label)
-    if title and end + 2 + width(title) <= columns:
+        start = min(max(0, column - len(tick.label) // 2), columns - len(tick.label))
+        if end + 1 < start and start + len(tick.label) <= room:
+            labels[start : start + len(tick.label)] = tick.label
+            end = start + len(tick.label)
+    if room < columns:
         labels[columns - width(title) :] = title
     corner = " " * (gutter - 1)
     drawn = [Strip([Segment(corner + "└" + "".join(rule), styles.axis)])] if lines == 2 else []

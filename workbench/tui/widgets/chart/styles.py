@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from rich.style import Style
 
-ON_DARK = ("#56b4e9", "#e69f00", "#f0e442", "#ff6db6", "#00b386", "#d0d0d0")
-"""After Okabe and Ito (2008), lightened; each is another colour of a 16-colour terminal, too."""
+ON_DARK = ("#56b4e9", "#e69f00", "#f0e442", "#ff5577", "#11ddbb", "#dd33ff")
+"""Okabe and Ito's (2008) as far as they stand out on a dark background, then others as far from them to people
+who can't see red or green; each becomes another colour on a terminal of sixteen."""
 
-ON_LIGHT = ("#0072b2", "#b35900", "#a0148c", "#007d5f", "#c81e1e", "#303030")
+ON_LIGHT = ("#0072b2", "#aa2200", "#227755", "#880066", "#0000ff")
 
 GLYPHS = "●▲■◆○△□◇"
 """What marks the points of each series where colours can't tell them apart."""

@@ -196,6 +196,12 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
             self._set_marks(self._marks - (before - frozenset(self._rows.ids)))
         self._rows_moved(index, line)
 
+    def set_empty_text(self, text: str) -> None:
+        """Say something else where there are no rows."""
+        if text != self._empty_text:
+            self._empty_text = text
+            self.lines_changed()
+
     def set_columns(self, columns: Sequence[Column[RowT]]) -> None:
         """Show other columns; what a person chose for those that stay is kept."""
         self._columns = tuple(columns)
