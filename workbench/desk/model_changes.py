@@ -42,6 +42,8 @@ class Change:
     rows: tuple[ChangeRow, ...]
     notes: tuple[str, ...]
     standing: Standing
+    is_dangerous: bool = False
+    """Whether nothing is in production afterwards, or what the gate refused."""
 
 
 def earlier_champion(layout: Layout, model: RegisteredModel) -> int | None:
@@ -78,7 +80,17 @@ def plan(desk: ModelsDesk, kind: ChangeKind, name: str, version: int) -> Change:
     if target.model_dir is None and kind != "archive":
         notes.append(f"The files of v{version} are not here: a server could not load it.")
     notes.append(_consequence(kind, before, after, name))
-    return Change(kind, name, version, _question(kind, name, version), tuple(rows), tuple(notes), before)
+    is_refused = kind == "promote" and desk.accepted(target) is False
+    return Change(
+        kind,
+        name,
+        version,
+        _question(kind, name, version),
+        tuple(rows),
+        tuple(notes),
+        before,
+        is_dangerous=is_refused or (after.champion is None and before.champion is not None),
+    )
 
 
 def carry_out(desk: ModelsDesk, change: Change, reason: str | None = None) -> Transition:

@@ -93,7 +93,10 @@ class WorkbenchApp(Asking, App[Outcome]):
             from workbench.tui.frame.welcome import WelcomeScreen
 
             return WelcomeScreen()  # type: ignore[return-value]
-        return self.screen_named("runs")  # type: ignore[return-value]
+        first = self.screen_named("runs")
+        # As push_screen does; without it, Textual can't switch away from a default screen.
+        first._push_result_callback(first, None)
+        return first  # type: ignore[return-value]
 
     def on_mount(self) -> None:
         self._catch_signals()
