@@ -117,7 +117,7 @@ def test_a_target_nothing_can_be_learnt_from_is_refused(customers: pd.DataFrame)
     with pytest.raises(DataError, match=r"'country' of customers\.csv is 'NL' in every row"):
         inspected(customers, "country")
     customers["ones"] = 1
-    with pytest.raises(DataError, match="'ones' of customers.csv is 1 in every row"):
+    with pytest.raises(DataError, match=r"'ones' of customers\.csv is 1 in every row"):
         inspected(customers, "ones")
     customers["empty"] = np.nan
     with pytest.raises(DataError, match="has no values"):
