@@ -25,8 +25,8 @@ from store.views import LABELS, model_view, quoted, view_names
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MAX_BATCH_ROWS = 20_000
-"""Rows in one transaction, about: the file is open for a fraction of a second, then others get a turn."""
+MAX_BATCH_ROWS = 122_880
+"""Rows in one transaction, about: one row group of DuckDB, which less would have it write again and again."""
 _CHUNK_BYTES = 1 << 20
 
 

@@ -159,18 +159,12 @@ def number(label: Any) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def prediction_columns(record: Mapping[str, Any]) -> tuple[list[float | None], list[str | None]]:
-    """`prediction` (value, numeric class or the class's position) and `label` of a line's rows."""
-    values, classes = record["y"], record.get("o")
-    if classes is None:
-        return numbers(values), [None] * len(values)
+def class_numbers(classes: Sequence[Any]) -> dict[str, float]:
+    """The number that stands for each class, by its text: its own where all are numbers, else its position."""
     texts = [class_text(value) for value in classes]
     if all(isinstance(value, (int, float)) for value in classes):
-        found = {text: float(value) for text, value in zip(texts, classes, strict=True)}
-    else:
-        found = {text: float(position) for position, text in enumerate(texts)}
-    labels = [class_text(value) for value in values]
-    return [found.get(label) for label in labels], list(labels)
+        return {text: float(value) for text, value in zip(texts, classes, strict=True)}
+    return {text: float(position) for position, text in enumerate(texts)}
 
 
 def microseconds(moment: datetime) -> int:
