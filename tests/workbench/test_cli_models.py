@@ -139,6 +139,7 @@ def test_rollback_shows_what_will_be_restored_and_walks_back(workbench):
     assert workbench("models", "rollback", "churn").code == 2
     result = workbench("models", "rollback", "churn", "--yes", "--reason", "errors at night")
     assert "champion 3 → 2" in result.err
+    assert "workbench models promote churn 3 undoes it" in result.err
     assert result.out == "churn: rolled back, 3 → 2\n"
     assert workbench("models", "rollback", "churn", "--yes", "--json").json["to"] == 1
     nothing_left = workbench("models", "rollback", "churn", "--yes")

@@ -128,7 +128,7 @@ def rollback(invocation: Invocation, name: str, yes: bool, reason: str | None, a
     model = registry.model(name)
     former = earlier_champion(invocation.layout, model)
     if former is not None:  # where there is none, the registry says so
-        _preview(model, registry.version(name, former), "champion")
+        _preview(model, registry.version(name, former), "champion", is_rollback=True)
         confirm(f"Roll {name} back to version {former}?", yes=yes)
     _report(registry.rollback(name, reason=reason), as_json)
 
@@ -163,7 +163,12 @@ def _holder(model: RegisteredModel, role: Role) -> int | None:
 
 
 def _preview(
-    model: RegisteredModel, target: ModelVersion | None, role: Role, choice: BestRun | None = None
+    model: RegisteredModel,
+    target: ModelVersion | None,
+    role: Role,
+    choice: BestRun | None = None,
+    *,
+    is_rollback: bool = False,
 ) -> None:
     """Say what is in that place and what will be, with the metrics of both."""
     from workbench.output import number, say
@@ -179,7 +184,9 @@ def _preview(
         value = f"{choice.metric} {number(choice.run.metrics[choice.metric])}"
         say(f"  after   a new version from run {choice.run.name} ({choice.run.run_id[:8]})  {value}")
     if before is not None and role == "champion":
-        say(f"  version {before.version} becomes Archived; workbench models rollback {model.name} undoes it.")
+        # A rollback after a rollback goes one champion further back.
+        undo = f"promote {model.name} {before.version}" if is_rollback else f"rollback {model.name}"
+        say(f"  version {before.version} becomes Archived; workbench models {undo} undoes it.")
 
 
 def describe(version: ModelVersion | None) -> str:
