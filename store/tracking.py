@@ -56,6 +56,8 @@ def tracking_environment(uri: str) -> dict[str, str]:
     """The variables with which plain MLflow uses the same store, quietly and without telemetry."""
     return {
         "MLFLOW_TRACKING_URI": uri,
+        # A registry named in the user's environment would take the models elsewhere than the runs.
+        "MLFLOW_REGISTRY_URI": uri,
         "MLFLOW_ALLOW_FILE_STORE": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",

@@ -58,4 +58,5 @@ def test_a_database_is_no_file_store() -> None:
 def test_plain_mlflow_is_pointed_at_the_same_store_without_telemetry() -> None:
     environment = tracking_environment("file:///project/mlruns")
     assert environment["MLFLOW_TRACKING_URI"] == "file:///project/mlruns"
+    assert environment["MLFLOW_REGISTRY_URI"] == environment["MLFLOW_TRACKING_URI"]
     assert environment["MLFLOW_ALLOW_FILE_STORE"] == environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
