@@ -14,14 +14,16 @@ DEFAULT_FOLDER = "workbench-demo"
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=DEFAULT_FOLDER, type=click.Path(path_type=Path))
-@click.option("--headless", is_flag=True, help="End after the summary and stop the server.")
+@click.option("--headless", is_flag=True, help="End after the summary and stop the server; no terminal UI.")
 def demo(folder: Path, headless: bool) -> None:
     """A complete living project on real data in DIR (workbench-demo unless given).
 
     Two pipelines are trained, compared by the gate and promoted; a server answers for both champions while
-    months of real rows go through it and the truth about them follows. Interrupted, it leaves a usable
-    project; run again on the same folder, it goes on where it stopped.
+    months of real rows go through it and the truth about them follows. It ends in the terminal UI, which asks
+    on leaving what becomes of the server. Interrupted, it leaves a usable project; run again on the same
+    folder, it goes on where it stopped.
     """
+    from workbench.cli.ui import has_terminal, open_ui
     from workbench.demo.narration import Narration, closing_words, interrupted_words
     from workbench.demo.tour import Tour
 
@@ -31,7 +33,11 @@ def demo(folder: Path, headless: bool) -> None:
     try:
         summary = tour.run()
         closing_words(summary, is_serving=not headless)
-        if not headless:
+        if headless:
+            return
+        if has_terminal():
+            open_ui(summary.root, owns_server=tour.hand_over_server())
+        else:
             tour.wait()
     except KeyboardInterrupt:
         interrupted_words(folder, tour.is_complete)

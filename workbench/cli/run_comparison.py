@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workbench.directions import has_direction, is_lower_better
+from workbench.desk.comparison import best_position, distinct_names
 from workbench.output import (
     MISSING,
     Cell,
@@ -40,7 +40,7 @@ def print_comparison(runs: Sequence[Run], *, everything: bool, as_json: bool) ->
                         "values": row.values,
                         "deltas": row.deltas,
                         "differs": row.differs,
-                        "best": _best(row),
+                        "best": best_position(row),
                     }
                     for row in rows
                 ],
@@ -50,9 +50,7 @@ def print_comparison(runs: Sequence[Run], *, everything: bool, as_json: bool) ->
     if not rows:
         say("No differences. --all shows what is the same.")
         return
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        names = [f"{run.name} {run.run_id[:8]}" for run in runs]
+    names = distinct_names(runs)
     for kind, title in (("param", "params"), ("metric", "metrics")):
         chosen = [row for row in rows if row.kind == kind]
         if not chosen:
@@ -67,7 +65,7 @@ def print_comparison(runs: Sequence[Run], *, everything: bool, as_json: bool) ->
 def _cells(row: ComparedRow) -> list[str | Cell]:
     if row.kind == "param":
         return [MISSING if value is None else str(value) for value in row.values]
-    best = _best(row)
+    best = best_position(row)
     cells: list[str | Cell] = []
     for i, (value, delta) in enumerate(zip(row.values, row.deltas, strict=True)):
         assert not isinstance(value, str)
@@ -76,19 +74,3 @@ def _cells(row: ComparedRow) -> list[str | Cell]:
             text += f" ({'+' if delta > 0 else '−'}{number(abs(delta))})"
         cells.append(Cell(f"★ {text}", "green") if i == best else text)
     return cells
-
-
-def _best(row: ComparedRow) -> int | None:
-    """Position of the best value of a metric; None where none is better than all others."""
-    if row.kind != "metric" or not has_direction(row.key):
-        return None
-    sign = -1 if is_lower_better(row.key) else 1
-    scored = [
-        (sign * value, i)
-        for i, value in enumerate(row.values)
-        if isinstance(value, (int, float)) and not math.isnan(value)
-    ]
-    if len(scored) < 2:
-        return None
-    scored.sort(reverse=True)
-    return scored[0][1] if scored[0][0] > scored[1][0] else None

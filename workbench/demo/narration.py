@@ -114,7 +114,7 @@ def closing_words(summary: Summary, *, is_serving: bool) -> None:
         print(f"  {command:<52}  {meaning}")
     if is_serving:
         print()
-        print(f"Serving on {summary.server_url} (try {summary.server_url}/docs). ctrl-C stops the server.")
+        print(f"Serving on {summary.server_url} (try {summary.server_url}/docs); leaving asks about it.")
 
 
 def interrupted_words(folder: Path, is_complete: bool) -> None:

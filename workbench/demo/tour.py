@@ -160,6 +160,11 @@ class Tour:
         while self._layout is not None and running_server(self._layout) is not None:
             time.sleep(1.0)
 
+    def hand_over_server(self) -> bool:
+        """Leave the server to whoever asks, `close` stops it no more; whether this tour had started it."""
+        started, self._started_server = self._started_server, False
+        return started
+
     def close(self) -> None:
         """Stop the server if this tour started it."""
         if self._started_server and self._layout is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from textual.binding import Binding, BindingType
 
 from workbench.tui.action import Action
-from workbench.tui.screens import models_actions, runs_actions
+from workbench.tui.screens import compare_actions, models_actions, runs_actions, serve_actions
 from workbench.tui.widgets.table.keys import TABLE_KEYS
 
 
@@ -34,7 +34,9 @@ SCREENS: dict[str, ScreenEntry] = {
     entry.name: entry
     for entry in (
         ScreenEntry("runs", "1", "Runs", "runs", "RunsScreen", runs_actions.ACTIONS),
+        ScreenEntry("compare", "2", "Compare", "compare", "CompareScreen", compare_actions.ACTIONS),
         ScreenEntry("models", "3", "Models", "models", "ModelsScreen", models_actions.ACTIONS),
+        ScreenEntry("serve", "5", "Serve", "serve", "ServeScreen", serve_actions.ACTIONS),
     )
 }
 

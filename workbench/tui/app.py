@@ -66,6 +66,7 @@ class WorkbenchApp(Asking, App[Outcome]):
         self.place = place
         self.desk: Desk | None = None
         self.live = Live()
+        self.compared: tuple[str, ...] = ()
         self._owns_server = owns_server
         self._open_place = open_place
         self._state: State = {}
@@ -170,6 +171,11 @@ class WorkbenchApp(Asking, App[Outcome]):
         screen = self.screen_named(name)
         if screen is not self.screen:
             self.switch_screen(screen)
+
+    def compare(self, run_ids: list[str]) -> None:
+        """Go to the comparison of these runs."""
+        self.compared = tuple(run_ids)
+        self.action_open_screen("compare")
 
     def state_of(self, screen: str) -> dict[str, Any]:
         """What a screen remembered in an earlier session."""

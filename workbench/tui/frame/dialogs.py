@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual import on
 from textual.app import ComposeResult
@@ -27,13 +27,27 @@ DIALOG_CSS = """
 """
 
 
+class ChangeLine(Protocol):
+    """One line of a before/after table; `tone` says whether that is for the better."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def before(self) -> str: ...
+    @property
+    def after(self) -> str: ...
+    @property
+    def tone(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Change:
-    """One line of a before/after table. An empty `before` or `after` is shown as missing."""
+    """A change line made by a screen itself."""
 
     what: str
     before: str
     after: str
+    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,23 +57,23 @@ class Confirmation:
     reason: str | None = None
 
 
-def changes_table(changes: Sequence[Change]) -> Content:
+def changes_table(changes: Sequence[ChangeLine]) -> Content:
     """What is and what will be, one thing a line."""
     if not changes:
         return Content("")
-    rows = [(clean(c.what), clean(c.before) or "—", clean(c.after) or "—") for c in changes]
+    rows = [(clean(c.what), clean(c.before) or "—", clean(c.after) or "—", c.tone) for c in changes]
     first = max(width(row[0]) for row in rows)
     second = max(6, *(width(row[1]) for row in rows))
     lines = [
-        Content.assemble((f"{'':<{first}}  {'before':<{second}}    after", "$text-muted")),
+        Content.assemble((f"{'':<{first}}  {'before':<{second}}    after", "$foreground 60%")),
         *(
             Content.assemble(
-                (what + " " * (first - width(what) + 2), "$text-muted"),
+                (what + " " * (first - width(what) + 2), "$foreground 60%"),
                 before + " " * (second - width(before)),
-                ("  → ", "$text-muted"),
-                (after, "bold $text-accent" if after != before else ""),
+                ("  → ", "$foreground 60%"),
+                (after, f"bold $text-{tone or 'accent'}" if after != before else ""),
             )
-            for what, before, after in rows
+            for what, before, after, tone in rows
         ),
     ]
     return Content("\n").join(lines)
@@ -67,6 +81,8 @@ def changes_table(changes: Sequence[Change]) -> Content:
 
 class ConfirmDialog(ModalScreen["Confirmation | None"]):
     """Asks before something changes; `y` does it, `n` or esc does not."""
+
+    AUTO_FOCUS = ""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "Yes"),
@@ -80,7 +96,7 @@ class ConfirmDialog(ModalScreen["Confirmation | None"]):
     def __init__(
         self,
         question: str,
-        changes: Sequence[Change] = (),
+        changes: Sequence[ChangeLine] = (),
         *,
         details: str = "",
         asks_reason: bool = False,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from textual.content import Content
 from textual.screen import Screen
-from textual.widget import Widget
 
+from workbench.tui.frame.clicks import ClickLine, clickable
 from workbench.tui.widgets.cells import width
 
 _ALWAYS = (("?", "help", "app.help"), ("^p", "palette", "app.command_palette"))
 
 
-class KeyLine(Widget):
+class KeyLine(ClickLine):
     """One line, made from the bindings that are active; drawn again only when they have changed."""
 
     DEFAULT_CSS = """
-    KeyLine { height: 1; width: 1fr; background: $panel; color: $foreground;
-        link-style: none; link-color: $foreground; link-style-hover: underline; }
+    KeyLine { height: 1; width: 1fr; background: $panel; color: $foreground; }
     """
     _drawn: object = None
 
@@ -59,5 +58,5 @@ class KeyLine(Widget):
 
 
 def _key(key: str, label: str, action: str) -> Content:
-    content = Content.assemble((key, "bold $text-accent"), (f" {label}", "$text-muted"))
-    return content.stylize(f"@click={action}") if "." in action else content
+    content = Content.assemble((key, "bold $text-accent"), (f" {label}", "$foreground 70%"))
+    return clickable(content, action) if "." in action else content

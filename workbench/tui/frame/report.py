@@ -66,7 +66,7 @@ def error_report(error: BaseException) -> ReportScreen:
         (f"{type(error).__name__}: {clean(reason)}", "bold $text-error"),
         "\n\nThis should not have happened; nothing was changed by it. Go on with esc. If it comes again,\n"
         "workbench doctor checks the project, and the lines below tell a developer where to look.\n\n",
-        ("\n".join(map(clean, trace.splitlines())), "$text-muted"),
+        ("\n".join(map(clean, trace.splitlines())), "$foreground 60%"),
     )
     return ReportScreen("something went wrong", text)
 
@@ -103,13 +103,13 @@ def help_for(screen: Screen[object]) -> ReportScreen:
                 Content.assemble(
                     (f"  {keys}{' ' * (wide - width(keys))}  ", "bold $text-accent"),
                     text,
-                    (f"  {action_id}", "$text-muted") if action_id else "",
+                    (f"  {action_id}", "$foreground 60%") if action_id else "",
                 )
             )
         lines.append(Content(""))
     lines.append(
         Content.assemble(
-            ('The names on the right change keys: [ui] keys = {"runs.delete" = "x"}', "$text-muted")
+            ('The names on the right change keys: [ui] keys = {"runs.delete" = "x"}', "$foreground 60%")
         )
     )
     return ReportScreen("keys", Content("\n").join(lines))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual.content import Content
-from textual.widget import Widget
 
 from workbench.tui.actions import SCREENS
+from workbench.tui.frame.clicks import ClickLine, clickable
 from workbench.tui.widgets.cells import clean, clip, width
 
 if TYPE_CHECKING:
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from workbench.tui.app import WorkbenchApp
 
 
-class TitleLine(Widget):
+class TitleLine(ClickLine):
     """Two lines, drawn again only when what they say has changed."""
 
     DEFAULT_CSS = """
-    TitleLine { height: 2; width: 1fr; background: $panel; color: $foreground;
-        link-style: none; link-color: $foreground; link-style-hover: underline; }
+    TitleLine { height: 2; width: 1fr; background: $panel; color: $foreground; }
     """
     _drawn: tuple[object, ...] = ()
 
@@ -39,7 +38,7 @@ class TitleLine(Widget):
         right = clip(live, max(0, room))
         left = clip(left, max(0, cells - width(right) - 2))
         gap = " " * max(1, cells - width(left) - width(right) - 1)
-        tone = "$text-success" if app.live.server else "$text-muted"
+        tone = "$text-success" if app.live.server else "$foreground 60%"
         first = Content.assemble((left, "bold"), gap, (right, tone))
         tabs = [self._tab(name, entry.key, entry.title) for name, entry in SCREENS.items()]
         return Content.assemble(first, "\n ", *tabs)
@@ -47,7 +46,7 @@ class TitleLine(Widget):
     def _tab(self, name: str, key: str, title: str) -> Content:
         style = "bold $primary reverse" if name == getattr(self.screen, "NAME", "") else "$foreground"
         tab = Content.assemble((f" {key} {title} ", style))
-        return tab.stylize(f"@click=app.open_screen('{name}')") if not self.screen.is_modal else tab
+        return clickable(tab, f"app.open_screen('{name}')")
 
     def _facts(self) -> tuple[object, ...]:
         return self._app.place_name, state_words(self._app.live), self.size.width

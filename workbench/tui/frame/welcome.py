@@ -30,7 +30,7 @@ class WelcomeScreen(WorkbenchScreen):
         yield Static(
             Content.assemble(
                 ("workbench\n\n", "bold"),
-                (f"Nothing is in {place} yet.\n\n", "$text-muted"),
+                (f"Nothing is in {place} yet.\n\n", "$foreground 60%"),
                 ("i", key),
                 "  start a project here from a data file\n",
                 ("d", key),

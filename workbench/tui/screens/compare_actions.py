@@ -22,5 +22,8 @@ ACTIONS: tuple[Action, ...] = (
         shown=True,
     ),
     Action("compare.remove", "x", "remove", "Leave a run out of the comparison.", "Compare", shown=True),
-    Action("compare.curves", "v", "curves", "Show or hide the curves of the metric.", "Compare", shown=True),
+    Action("compare.curves", "v", "curves", "Show or hide the overlaid curves.", "Compare", shown=True),
+    Action("compare.next_picture", "right_square_bracket", "next curves", "The next curves.", "Compare"),
+    Action("compare.previous_picture", "left_square_bracket", "curves before", "The ones before.", "Compare"),
+    Action("compare.back", "escape", "back", "One step back: to the table, then to the runs.", "Compare"),
 )

@@ -33,7 +33,7 @@ def run_columns(runs: Sequence[Run]) -> list[Column[Run]]:
         *(_metric(name, hidden=True) for name in dull),
         *(_param(name, hidden=True) for name in params),
         *(_tag(name) for name in tags),
-        Column("duration", "took", value=_seconds, format=duration, align="right", hidden=True),
+        Column("duration", "took", value=run_seconds, format=duration, align="right", hidden=True),
         Column("run_id", "run", value=lambda run: run.run_id[:8], hidden=True),
     ]
 
@@ -93,7 +93,7 @@ def _status(run: Run) -> str:
     return status_words(run)
 
 
-def _seconds(run: Run) -> float | None:
+def run_seconds(run: Run) -> float | None:
     if run.started_at is None or run.ended_at is None:
         return None
     return (run.ended_at - run.started_at).total_seconds()

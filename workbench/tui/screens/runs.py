@@ -1,64 +1,264 @@
-"""Screen 1: the runs."""
+"""Screen 1: experiments, the table of their runs, and the details of one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 from textual.widget import Widget
 
 from store.runs import Run
+from workbench.desk.curves import picture_names, read_picture
+from workbench.desk.run_details import preview, read_details
 from workbench.desk.runs import RunList, list_runs, run_filter
 from workbench.tui.frame.screen import WorkbenchScreen
 from workbench.tui.screens.run_columns import run_columns
-from workbench.tui.widgets.table import TableFilter, TableState, VirtualTable
+from workbench.tui.screens.run_edits import RunEdits
+from workbench.tui.screens.run_pane import RunPane
+from workbench.tui.widgets.table import Column, TableFilter, TableState, VirtualTable
+from workbench.tui.widgets.table.messages import MarksChanged, RowHighlighted, RowSelected
+
+ALL = ""
+_PAUSE_S = 0.06
+"""How long the cursor rests on a run before its files are looked at."""
 
 
-class RunsScreen(WorkbenchScreen):
-    """A table of every run, live."""
+@dataclass(frozen=True)
+class ExperimentRow:
+    id: str
+    name: str
+    count: int
+
+
+class RunsScreen(RunEdits, WorkbenchScreen):
+    """A table of every run, live; the details follow the cursor."""
 
     NAME = "runs"
+    DEFAULT_CSS = """
+    RunsScreen {
+        #experiments-frame { width: 26; display: none; }
+        #main { width: 1fr; }
+        #details { width: 44; display: none; }
+        #experiments-frame, #main, #details { border: round $foreground 20%;
+            border-title-color: $text-muted; height: 1fr; }
+        #experiments-frame:focus-within, #main:focus-within, #details:focus-within {
+            border: round $primary; border-title-color: $foreground; border-title-style: bold; }
+        &.-normal.-details #details, &.-wide.-details #details { display: block; }
+        &.-wide #details { width: 2fr; max-width: 72; }
+        &.-experiments #experiments-frame { display: block; }
+        &.-narrow.-reading #details { display: block; width: 1fr; }
+        &.-narrow.-reading #main, &.-narrow.-reading #experiments-frame { display: none; }
+    }
+    """
+
+    _found: RunList | None = None
+    _experiment = ALL
     _shows_deleted = False
+    _pause: Timer | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         table: VirtualTable[Run] = VirtualTable(
             run_columns(()), row_id=lambda run: run.run_id, empty_text="reading the runs …", id="runs"
         )
-        yield table
-        yield TableFilter(table, placeholder="words, or metrics.rmse < 60", interpret=run_filter)
+        experiments: VirtualTable[ExperimentRow] = VirtualTable(
+            [
+                Column("name", "experiment", flex=1),
+                Column("count", "runs", align="right", searchable=False, min_width=4),
+            ],
+            show_status=False,
+            id="experiments",
+        )
+        main = Vertical(
+            table,
+            TableFilter(table, placeholder="words, or metrics.rmse < 60", interpret=run_filter),
+            id="main",
+        )
+        main.border_title = "runs"
+        left = Vertical(experiments, id="experiments-frame")
+        left.border_title = "experiments"
+        details = RunPane(id="details")
+        details.border_title = "details"
+        yield Horizontal(left, main, details, id="body")
 
     @property
     def table(self) -> VirtualTable[Run]:
         return self.query_one("#runs", VirtualTable)
 
+    @property
+    def pane(self) -> RunPane:
+        return self.query_one(RunPane)
+
     def on_mount(self) -> None:
+        self.add_class("-details")
         self.table.focus()
+
+    # What is shown.
 
     def look(self) -> None:
         if not self.is_asking("runs"):
-            call = partial(list_runs, self.desk, deleted=self._shows_deleted)
-            self.ask("runs", call, self._show, self.refresh_failed)
+            self._ask_runs()
+
+    def _ask_runs(self) -> None:
+        watched = {self.table.cursor_id or "", *self.table.marks}
+        call = partial(
+            list_runs, self.desk, self._found, deleted=self._shows_deleted, watched=frozenset(watched)
+        )
+        self.ask("runs", call, self._show, self.refresh_failed)
 
     def recall(self, state: dict[str, Any]) -> None:
         self.table.restore_state(TableState.from_json(state.get("table")))
+        self._experiment = str(state.get("experiment") or ALL)
+        self.set_class(bool(state.get("details", True)), "-details")
+        self.set_class(bool(state.get("experiments", False)), "-experiments")
+        self.pane.show_tab(str(state.get("tab") or ""))
 
     def remember(self) -> dict[str, Any]:
-        return {"table": self.table.save_state().to_json()}
+        return {
+            "table": self.table.save_state().to_json(),
+            "experiment": self._experiment,
+            "details": self.has_class("-details"),
+            "experiments": self.has_class("-experiments"),
+            "tab": self.pane.tab,
+        }
 
     def _show(self, found: RunList) -> None:
         self.answered()
-        columns = run_columns(found.runs)
-        if [column.key for column in columns] != [column.key for column in self.table.columns]:
+        if found is self._found:
+            return
+        self._found = found
+        self._show_experiments()
+        self._show_rows()
+
+    def _show_experiments(self) -> None:
+        found = self._found
+        assert found is not None
+        counts = dict.fromkeys(found.experiments, 0)
+        for run in found.runs:
+            counts[run.experiment] = counts.get(run.experiment, 0) + 1
+        if self._experiment not in counts:
+            self._experiment = ALL
+        table = self.query_one("#experiments", VirtualTable)
+        rows = [
+            ExperimentRow(name, name, count) for name, count in counts.items() if count or name != "Default"
+        ]
+        table.set_rows([ExperimentRow(ALL, "all", len(found.runs)), *rows])
+        table.move_cursor(self._experiment)
+
+    def _show_rows(self) -> None:
+        found = self._found
+        if found is None:
+            return
+        runs = [run for run in found.runs if self._experiment in (ALL, run.experiment)]
+        columns = run_columns(runs)
+        if [(c.key, c.hidden) for c in columns] != [(c.key, c.hidden) for c in self.table.columns]:
             self.table.set_columns(columns)
-        self.table.set_rows(found.runs)
+        self.table.set_rows(runs)
+        self.table.set_empty_text(
+            "no deleted runs" if self._shows_deleted else "no runs yet: workbench train makes the first"
+        )
+        what = self._experiment or "runs"
+        main = self.query_one("#main")
+        main.border_title = f"{what} · deleted" if self._shows_deleted else what
+        self._show_details(self.table.cursor_row)
+        self.refresh_bindings()
+
+    # The run under the cursor.
+
+    @on(RowHighlighted, "#runs")
+    def _run_highlighted(self, event: RowHighlighted) -> None:
+        self._show_details(event.row)
+        self.refresh_bindings()
+
+    def _show_details(self, run: Run | None) -> None:
+        shown = self.pane.run
+        if run is shown and (run is None or self.pane.has_details):
+            return
+        self.pane.show_run(run)
+        self.pane.border_title = run.name or run.run_id[:8] if run is not None else "details"
+        self.forget("details")
+        if self._pause is not None:
+            self._pause.stop()
+            self._pause = None
+        if run is not None:
+            self._pause = self.set_timer(_PAUSE_S, partial(self._ask_details, run))
+
+    def _ask_details(self, run: Run) -> None:
+        desk = self.desk
+        self.ask(
+            "details",
+            lambda: read_details(desk.runs, desk.registry, run),
+            self.pane.show_details,
+            self.refresh_failed,
+        )
+
+    def on_run_pane_file_wanted(self, event: RunPane.FileWanted) -> None:
+        call = partial(preview, self.desk.runs, event.run.run_id, event.path)
+        self.ask("preview", call, self.pane.show_preview)
+
+    def on_run_pane_picture_wanted(self, event: RunPane.PictureWanted) -> None:
+        runs, run = self.desk.runs, event.run
+        if event.name is None:
+            self.ask("pictures", lambda: tuple(picture_names(runs, run)), self.pane.show_pictures)
+        else:
+            self.ask("picture", partial(read_picture, runs, run, event.name), self.pane.show_picture)
+
+    # What a person does.
+
+    @on(RowHighlighted, "#experiments")
+    def _experiment_highlighted(self, event: RowHighlighted) -> None:
+        if event.row_id is not None and event.row_id != self._experiment:
+            self._experiment = event.row_id
+            self._show_rows()
+
+    @on(RowSelected, "#experiments")
+    def _experiment_selected(self) -> None:
+        self.table.focus()
+
+    @on(RowSelected, "#runs")
+    def _run_selected(self) -> None:
+        self.add_class("-details", "-reading")
+        self.call_after_refresh(self.pane.main_widget.focus)
+
+    @on(MarksChanged, "#runs")
+    def _marks_changed(self) -> None:
+        self.workbench.compared = tuple(run.run_id for run in self.table.marked_rows)
+        self.refresh_bindings()
+
+    def action_back(self) -> None:
+        self.remove_class("-reading")
+        self.table.focus()
+
+    def action_details(self) -> None:
+        if self.has_class("-narrow"):
+            self.set_class(not self.has_class("-reading"), "-reading")
+        else:
+            self.toggle_class("-details")
+        if self.pane.has_focus_within:
+            self.table.focus()
+
+    def action_experiments(self) -> None:
+        self.toggle_class("-experiments")
+        wanted = "#experiments" if self.has_class("-experiments") else "#runs"
+        self.call_after_refresh(self.query_one(wanted).focus)
+
+    def action_next_tab(self) -> None:
+        self.pane.turn(1)
+
+    def action_previous_tab(self) -> None:
+        self.pane.turn(-1)
+
+    def action_open_tab(self, tab: str) -> None:
+        self.pane.show_tab(tab)
 
     def action_deleted(self) -> None:
         self._shows_deleted = not self._shows_deleted
-        self.forget("runs")
-        self.ask(
-            "runs",
-            partial(list_runs, self.desk, deleted=self._shows_deleted),
-            self._show,
-            self.refresh_failed,
-        )
+        self._found = None
+        self._ask_runs()
+
+    def action_compare(self) -> None:
+        self.workbench.compare([run.run_id for run in self.chosen_runs()])
