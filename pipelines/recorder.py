@@ -127,8 +127,9 @@ class RunRecorder:
         finally:
             # The run goes on: only the thread's notion of an active run ends here.
             mlflow.end_run("RUNNING")
-        size = getattr(info, "model_size_bytes", None) or 0
-        return LoggedModel(str(info.model_id), str(info.model_uri), size / 1e6)
+        # What log_model returns lacks the size; the file that it wrote has it.
+        written = self._guard(mlflow.models.Model.load, info.model_uri)
+        return LoggedModel(str(info.model_id), str(info.model_uri), (written.model_size_bytes or 0) / 1e6)
 
     def finish(self, status: str, tags: Mapping[str, str] | None = None) -> None:
         """Give the run its final status; nothing where it never started."""

@@ -105,6 +105,17 @@ def test_a_training_logs_everything_and_the_gate_keeps_a_tie_out(
 
 
 @pytest.mark.slow
+def test_a_model_over_its_size_budget_is_refused(layout: Layout, cancer_csv: Path, train_here: Train) -> None:
+    recipe = {"data": "cancer.csv", "target": "target", "estimator": "logistic_regression"}
+    result = train_here(**recipe, gate={"max_size_mb": 0.001})
+    assert result.version is None
+    rule = next(rule for rule in result.gate.rules if rule.rule == "size") if result.gate else None
+    assert rule is not None
+    assert (rule.value or 0) > 0.001
+    assert not rule.passed
+
+
+@pytest.mark.slow
 def test_mixed_columns_threshold_weights_and_a_users_module_load_in_plain_mlflow(
     layout: Layout, customers: Any, train_here: Train
 ) -> None:
