@@ -15,8 +15,10 @@ from store.spool import list_segments
 if TYPE_CHECKING:
     from store.layout import Layout
 
-_SHARE_OF_TIME = 0.1
+_SHARE_OF_TIME = 0.2
 """How much of the time reading may take while predictions pour in."""
+
+_LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class RecentPredictions:
             started = time.monotonic()
             table = self._reader.recent(limit=limit)
             took = time.monotonic() - started
-            self._not_before = started + took / _SHARE_OF_TIME
+            self._not_before = started + min(took / _SHARE_OF_TIME, _LONGEST_PAUSE_S)
             made = Recent(tuple(_row(record) for record in table.records()), table.note)
             if made != self._recent:
                 self._recent = made

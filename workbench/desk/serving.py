@@ -112,6 +112,23 @@ class ServingDesk:
             self._before = self._state(server, is_ours, counters, listed)
             return self._before
 
+    def switching(self, *, on: bool) -> tuple[tuple[str, str, str], ...]:
+        """What starting or stopping would change: (what, before, after)."""
+        state = self.look()
+        if on:
+            settings = self._desk.require_project("serving").settings.serve
+            port = f"port {settings.port}" if settings.port else "a free port"
+            rows = [("server", "off", f"on, {settings.host} {port}")]
+            for model in self._desk.registry.models():
+                if model.champion is not None:
+                    rows.append((model.name, "not answered", f"v{model.champion} answers"))
+            return tuple(rows)
+        if state.server is None:
+            return ()
+        rows = [("server", f"on, {state.server.url} (pid {state.server.pid})", "off")]
+        rows += [(row.name, f"v{row.version} answers", "not answered") for row in state.models]
+        return tuple(rows)
+
     def start(self) -> ServerInfo:
         """Start the project's server in a session of its own; the one that runs already, where one does.
 

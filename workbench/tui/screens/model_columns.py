@@ -17,9 +17,9 @@ _ROLE_TONES = {"champion": "success", "challenger": "accent"}
 def model_columns() -> list[Column[ModelRow]]:
     return [
         Column("name", "model", flex=1, min_width=8, style=_model_tone),
-        Column("champion", "champ", value=lambda row: row.model.champion, format=numbered, align="right"),
-        Column("challenger", "chall", value=lambda row: row.model.challenger, format=numbered, align="right"),
-        Column("versions", "n", value=lambda row: len(row.versions), align="right"),
+        Column("champion", "champ", value=_champion, format=numbered, align="right", sortable=False),
+        Column("versions", "n", value=lambda row: len(row.versions), align="right", sortable=False),
+        Column("challenger", "challenger", value=_challenger, format=numbered, align="right", hidden=True),
     ]
 
 
@@ -27,12 +27,12 @@ def version_columns(metrics: Sequence[str]) -> list[Column[VersionRow]]:
     """What a version is, how good it is by its first metric and when it was made; then the rest."""
     first, rest = metrics[:1], metrics[1:]
     return [
-        Column("number", "version", format=numbered, descending_first=True),
+        Column("number", "ver", format=numbered, descending_first=True),
         Column("aliases", "alias", value=_aliases, format=_or_nothing, style=_alias_tone, max_width=24),
-        Column("stage", "stage", value=_stage, format=_or_nothing, style=_stage_tone, max_width=12),
         Column("gate", "gate", value=_gate, format=_or_nothing, style=_gate_tone),
         *(_metric(name) for name in first),
         Column("age", "age", value=_created, format=age, align="right", descending_first=True),
+        Column("stage", "stage", value=_stage, format=_or_nothing, style=_stage_tone, max_width=12),
         *(_metric(name) for name in rest),
         Column("run", "run", value=_run, hidden=True),
         Column("created", "created", value=_created, format=moment, hidden=True, descending_first=True),
@@ -66,13 +66,21 @@ def _model_tone(row: ModelRow, _value: Any) -> str | None:
     return "error" if row.model.problem else None
 
 
+def _champion(row: ModelRow) -> int | None:
+    return row.model.champion
+
+
+def _challenger(row: ModelRow) -> int | None:
+    return row.model.challenger
+
+
 def _aliases(row: VersionRow) -> str | None:
-    role = f"● {row.role}" if row.role else ""
+    role = f"● {row.role}" if row.role else "archived" if row.version.stage == "Archived" else ""
     return ", ".join(filter(None, (role, *row.other_aliases))) or None
 
 
 def _alias_tone(row: VersionRow, _value: Any) -> str | None:
-    return _ROLE_TONES.get(row.role)
+    return _ROLE_TONES.get(row.role, "muted")
 
 
 def _stage(row: VersionRow) -> str | None:

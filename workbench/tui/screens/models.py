@@ -41,8 +41,8 @@ class ModelsScreen(WorkbenchScreen):
             border: round $primary; border-title-color: $foreground; border-title-style: bold; }
         #details { height: 3fr; padding: 0 1; }
         &.-wide #body { layout: horizontal; }
-        &.-wide #lists { height: 1fr; width: 3fr; }
-        &.-wide #details { height: 1fr; width: 2fr; }
+        &.-wide #lists { height: 1fr; width: 1fr; }
+        &.-wide #details { height: 1fr; width: 62; }
     }
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -16,9 +18,11 @@ from workbench.tui.widgets.page import Cell, grid, heading, paragraph
 if TYPE_CHECKING:
     from pipelines.verdict import Rule, Verdict
 
-_MUTED = "$text-muted"
+_MUTED = "$foreground 60%"
 _TONES = {"muted": _MUTED, "success": "$text-success", "warning": "$text-warning", "error": "$text-error"}
 _HISTORY_SHOWN = 50
+_CROSS_VALIDATED = re.compile(r"cv_(.+)_(?:mean|std)")
+_ASIDE = re.compile(r"^seconds_|_samples$|^n_features$|_ms$")
 
 
 def version_page(details: VersionDetails, cells: int) -> Content:
@@ -29,9 +33,7 @@ def version_page(details: VersionDetails, cells: int) -> Content:
     parts = [heading(f"{version.name} {numbered(version.version)}", note), Content("")]
     parts += [*_verdict(details, cells), Content("")]
     if version.metrics:
-        shown = sorted(version.metrics.items())
-        rows: list[list[Cell]] = [[(name, _MUTED), (number(value), "")] for name, value in shown]
-        parts += [heading("metrics"), _in_columns(rows, cells), Content("")]
+        parts += [heading("metrics"), _metrics(version.metrics, cells), Content("")]
     parts += [heading("comes from"), _lineage(details, cells), Content("")]
     parts += [heading(f"history of {version.name}"), _history(details, cells)]
     return Content("\n").join(parts)
@@ -101,16 +103,22 @@ def _segments(verdict: Verdict, cells: int) -> list[Content]:
     return [grid([titles, *rows], cells, right=frozenset({1, 2}))]
 
 
-def _in_columns(rows: list[list[Cell]], cells: int) -> Content:
-    """Pairs side by side where there is room for two."""
-    widest = max(len(row[0][0]) + len(row[1][0]) + 2 for row in rows)
-    if cells < 2 * widest + 4 or len(rows) < 4:
-        return grid(rows, cells)
-    half = (len(rows) + 1) // 2
-    empty: list[Cell] = [("", ""), ("", "")]
-    right = [*rows[half:], *([empty] * (2 * half - len(rows)))]
-    joined = [[*a, ("", ""), *b] for a, b in zip(rows[:half], right, strict=True)]
-    return grid(joined, cells)
+def _metrics(metrics: Mapping[str, float], cells: int) -> Content:
+    """The telling ones with their cross-validated mean and spread beside, then the others in a paragraph."""
+    beside = {name for name in metrics if _CROSS_VALIDATED.fullmatch(name)}
+    telling = [name for name in sorted(metrics) if name not in beside and not _ASIDE.search(name)]
+    rows: list[list[Cell]] = []
+    for name in telling:
+        mean, spread = metrics.get(f"cv_{name}_mean"), metrics.get(f"cv_{name}_std")
+        crossed = "" if mean is None else f"cross-validated {number(mean)}"
+        crossed += "" if spread is None else f" ± {number(spread, 2)}"
+        rows.append([(name, _MUTED), (number(metrics[name]), ""), (crossed, _MUTED)])
+    rest = sorted({*metrics} - beside - {*telling})
+    parts = [grid(rows, cells, right=frozenset({1}))] if rows else []
+    if rest:
+        others = " · ".join(f"{name} {number(metrics[name])}" for name in rest)
+        parts.append(paragraph(others, cells, _MUTED))
+    return Content("\n").join(parts)
 
 
 def _lineage(details: VersionDetails, cells: int) -> Content:

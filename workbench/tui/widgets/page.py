@@ -34,7 +34,8 @@ class Page(VerticalScroll, can_focus=True):
     ]
     DEFAULT_CSS = """
     Page { width: 1fr; height: 1fr; scrollbar-size-vertical: 1; background: $surface;
-        scrollbar-gutter: stable; }
+        scrollbar-gutter: stable; scrollbar-color: $foreground 25%; scrollbar-background: $surface;
+        scrollbar-background-hover: $surface; scrollbar-background-active: $surface; }
     Page > Static { width: 1fr; height: auto; }
     """
 
@@ -63,7 +64,7 @@ class Page(VerticalScroll, can_focus=True):
             self.query_one(Static).update(content)
 
 
-def heading(text: str, note: str = "", note_style: str = "$text-muted") -> Content:
+def heading(text: str, note: str = "", note_style: str = "$foreground 60%") -> Content:
     """A section's title with a quieter note beside it."""
     return Content.assemble((clean(text), "bold"), "  " if note else "", (clean(note), note_style))
 
