@@ -36,7 +36,7 @@ SCREENS: dict[str, ScreenEntry] = {
         ScreenEntry("runs", "1", "Runs", "runs", "RunsScreen", runs_actions.ACTIONS),
         ScreenEntry("compare", "2", "Compare", "compare", "CompareScreen", compare_actions.ACTIONS),
         ScreenEntry("models", "3", "Models", "models", "ModelsScreen", models_actions.ACTIONS),
-        ScreenEntry("serve", "5", "Serve", "serve", "ServeScreen", serve_actions.ACTIONS),
+        ScreenEntry("serve", "5", "Serve", "serve", "ServeScreen", serve_actions.ACTIONS, needs_project=True),
     )
 }
 

@@ -8,6 +8,11 @@ from datetime import UTC, datetime, tzinfo
 MISSING = "—"
 
 
+def current_time() -> datetime:
+    """The moment that times are shown in relation to."""
+    return datetime.now(UTC)
+
+
 def plain(value: object) -> str:
     """Any value as a person would write it: four significant digits, local time, yes and no."""
     if value is None:
@@ -52,7 +57,7 @@ def moment(value: object, *, now: datetime | None = None, zone: tzinfo | None = 
     if not isinstance(value, datetime):
         return str(value)
     local = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(zone)
-    today = (now or datetime.now(UTC)).astimezone(zone)
+    today = (now or current_time()).astimezone(zone)
     if local.date() == today.date():
         return local.strftime("%H:%M:%S")
     if local.year == today.year:
@@ -96,7 +101,7 @@ def age(value: object, *, now: datetime | None = None) -> str:
     if not isinstance(value, datetime):
         return str(value)
     then = value if value.tzinfo else value.replace(tzinfo=UTC)
-    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    seconds = ((now or current_time()) - then).total_seconds()
     for size, unit in ((31_557_600, "y"), (2_629_800, "mo"), (86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
