@@ -32,6 +32,13 @@ def test_a_line_of_another_length_is_sent_whole() -> None:
     assert list(changed_regions([], [strip(("abc", RED))])) == [Region(0, 0, 3, 1)]
 
 
+def test_when_most_lines_differ_they_are_taken_whole() -> None:
+    before = [strip(("a1", RED)), strip(("b1", RED)), strip(("c1", RED))]
+    after = [strip(("a2", RED)), strip(("b2", RED)), strip(("c1", RED))]
+    assert [region.x for region in changed_regions(before, after, narrow_up_to=2)] == [1, 1]
+    assert [region.x for region in changed_regions(before, after, narrow_up_to=1)] == [0, 0]
+
+
 def test_another_style_is_a_change() -> None:
     assert changed_span(strip(("ab", RED), ("cd", RED)), strip(("ab", RED), ("cd", BLUE))) == (2, 4)
 

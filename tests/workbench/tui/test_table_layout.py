@@ -13,6 +13,8 @@ from workbench.tui.widgets.table.layout import (
     natural_width,
     place,
     skipped_to_show,
+    thumb,
+    top_for_thumb,
 )
 
 
@@ -56,6 +58,13 @@ def test_the_first_column_stays_while_others_scroll_out() -> None:
     unscrolled = place(specs, widths, GUTTER + 10 + GAP + 15, 0)
     assert [(slot.column.key, slot.cells) for slot in unscrolled.slots] == [("c0", 10), ("c1", 10), ("c2", 3)]
     assert unscrolled.more_right
+
+
+def test_half_a_number_is_not_shown() -> None:
+    specs: list[Column[Any]] = [Column("name", "name"), Column("rmse", "rmse", align="right")]
+    layout = place(specs, {"name": 10, "rmse": 10}, GUTTER + 10 + GAP + 5, 0)
+    assert [slot.column.key for slot in layout.slots] == ["name"]
+    assert layout.more_right
 
 
 def test_a_column_out_of_sight_is_brought_in_by_scrolling_least() -> None:
@@ -110,3 +119,20 @@ def test_slots_never_overlap_and_never_leave_the_table(
         and sum(natural.values()) + GUTTER + GAP * len(specs) <= available
     ):
         assert sum(widths.values()) + GUTTER + GAP * (len(specs) - 1) == available
+
+
+def test_the_thumb_stands_where_the_page_does() -> None:
+    assert list(thumb(10, 10, 0)) == []
+    assert list(thumb(100, 10, 0)) == [0]
+    assert list(thumb(100, 10, 90)) == [9]
+    assert list(thumb(20, 10, 5)) == [2, 3, 4, 5, 6]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 100), st.integers(-50, 200), st.floats(0, 1))
+def test_the_thumb_never_leaves_the_page(rows: int, page: int, line: int, share: float) -> None:
+    last = max(0, rows - page)
+    lines = thumb(rows, page, round(share * last))
+    assert not lines or 0 <= lines[0] <= lines[-1] < page
+    assert 0 <= top_for_thumb(rows, page, line) <= last
+    assert top_for_thumb(rows, page, 200) == last
+    assert top_for_thumb(rows, page, -1) == 0

@@ -35,10 +35,15 @@ def layout(columns: list[Column[Any]] = COLUMNS, cells: int = 30, skipped: int =
 
 def test_cursor_and_mark_are_glyphs() -> None:
     row = {"name": "rf", "rmse": 41.2}
-    assert draw_row(row, layout(), STYLES).text == "   rf            41.2         "
+    assert draw_row(row, layout(), STYLES).text == "   rf            41.2          "
     assert draw_row(row, layout(), STYLES, has_cursor=True).text.startswith("▸  rf")
     assert draw_row(row, layout(), STYLES, is_marked=True).text.startswith(" ◆ rf")
     assert draw_row(row, layout(), STYLES, has_cursor=True, is_marked=True).text.startswith("▸◆ rf")
+
+
+def test_the_scrollbar_is_the_last_cell() -> None:
+    row = {"name": "rf", "rmse": 41.2}
+    assert draw_row(row, layout(), STYLES, has_thumb=True).text == "   rf            41.2         ▐"
 
 
 def test_missing_and_nan_are_told_apart() -> None:
@@ -108,4 +113,4 @@ def test_any_text_makes_lines_of_exactly_their_width(name: str, title: str, cell
     ):
         assert cell_len(line.text) == line.cell_length
         assert line.text.isprintable()
-    assert draw_row({"name": name}, layout(columns, 40), STYLES).cell_length == 40
+    assert draw_row({"name": name}, layout(columns, 40), STYLES).cell_length == 41

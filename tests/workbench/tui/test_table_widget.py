@@ -541,6 +541,25 @@ def test_the_wheel_scrolls_rows_and_with_shift_columns(drive: Drive) -> None:
     drive(app, script, size=(44, 12))
 
 
+def test_the_scrollbar_is_dragged(drive: Drive) -> None:
+    app = TableApp()
+
+    async def script(pilot: Pilot[None]) -> None:
+        assert [line.endswith("▐") for line in lines(app.table)[1:6]] == [True, True, True, True, False]
+        await pilot.mouse_down(app.table, offset=(79, 2))
+        await pilot.hover(app.table, offset=(79, 22))
+        await pilot.pause()
+        assert lines(app.table)[22].endswith("▐")
+        assert "run-99" in lines(app.table)[22]
+        await pilot.mouse_up(app.table, offset=(79, 22))
+        await pilot.hover(app.table, offset=(79, 2))
+        await pilot.pause()
+        assert "run-99" in lines(app.table)[22]
+        assert app.table.cursor_id == "r0"
+
+    drive(app, script)
+
+
 def test_a_state_is_restored_before_the_rows_come(drive: Drive) -> None:
     saved: list[TableState] = []
     app = TableApp()

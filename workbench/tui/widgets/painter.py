@@ -19,6 +19,9 @@ else:
 class LinePainter(_Widget):
     """Mixed into a widget: it draws in `draw_lines` and calls `lines_changed` when they may differ."""
 
+    narrow_up_to: int | None = None
+    """How many lines may differ for each to be sent only as far as it does."""
+
     _painted: list[Strip]
     _painted_size: Size | None = None
     _is_paint_due = False
@@ -81,7 +84,7 @@ class LinePainter(_Widget):
             self.refresh()
             return
         before, self._painted = self._painted, self.draw_lines()
-        for region in changed_regions(before, self._painted):
+        for region in changed_regions(before, self._painted, narrow_up_to=self.narrow_up_to):
             self.refresh(region)
 
 

@@ -12,18 +12,28 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 
-def changed_regions(old: Sequence[Strip], new: Sequence[Strip]) -> Iterator[Region]:
-    """The part of each line of `new` that differs from the line of `old` at the same place."""
-    for y, strip in enumerate(new):
-        before = old[y] if y < len(old) else None
-        if before is strip:
-            continue
-        if before is None or before.cell_length != strip.cell_length:
+def changed_regions(
+    old: Sequence[Strip], new: Sequence[Strip], *, narrow_up_to: int | None = None
+) -> Iterator[Region]:
+    """The part of each line of `new` that differs from the line of `old` at the same place.
+
+    Where more than `narrow_up_to` lines differ, they are taken whole: after a scroll or a sort, looking for
+    the cells that happen to be the same costs more than it saves.
+    """
+    changed = [y for y, strip in enumerate(new) if y >= len(old) or not _are_alike(old[y], strip)]
+    takes_whole = narrow_up_to is not None and len(changed) > narrow_up_to
+    for y in changed:
+        strip = new[y]
+        if takes_whole or y >= len(old) or old[y].cell_length != strip.cell_length:
             yield Region(0, y, strip.cell_length, 1)
             continue
-        start, end = changed_span(before, strip)
+        start, end = changed_span(old[y], strip)
         if start < end:
             yield Region(start, y, end - start, 1)
+
+
+def _are_alike(old: Strip, new: Strip) -> bool:
+    return old is new or list(old) == list(new)
 
 
 def changed_span(old: Strip, new: Strip) -> tuple[int, int]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from rich.style import Style
 
 ON_DARK = ("#56b4e9", "#e69f00", "#f0e442", "#ff5577", "#11ddbb", "#dd33ff")
-"""Okabe and Ito's (2008) as far as they stand out on a dark background, then others as far from them to people
-who can't see red or green; each becomes another colour on a terminal of sixteen."""
+"""Okabe and Ito's (2008) as far as they stand out on a dark background, then others as far from them, to
+people who can't see red or green, too; each becomes another colour on a terminal of sixteen."""
 
 ON_LIGHT = ("#0072b2", "#aa2200", "#227755", "#880066", "#0000ff")
 

@@ -72,7 +72,7 @@ class Chart(LinePainter, Widget, can_focus=True):
         & > .chart--axis { color: $foreground 45%; }
         &:focus > .chart--axis { color: $foreground 70%; }
         & > .chart--label { color: $foreground 75%; }
-        & > .chart--cursor { color: $accent; }
+        & > .chart--cursor { color: $text-accent; }
         & > .chart--muted { color: $foreground 60%; }
         & > .chart--accent { color: $text-accent; }
         & > .chart--success { color: $text-success; }

@@ -31,7 +31,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns that are in sight."""
+    """The columns that are in sight, in `width` cells; one more at the right is the scrollbar's."""
 
     slots: tuple[Slot, ...] = ()
     width: int = 0
@@ -99,8 +99,8 @@ def place(columns: Sequence[Column[Any]], widths: Mapping[str, int], available: 
     x = GUTTER
     for column in (*columns[:1], *columns[1 + skipped :]):
         cells = min(widths[column.key], available - x)
-        if cells <= 0:
-            break
+        if cells <= 0 or (cells < widths[column.key] and column.align != "left" and slots):
+            break  # half a number says nothing
         slots.append(Slot(column, x, cells))
         x += cells + GAP
     last = slots[-1] if slots else None
@@ -132,3 +132,19 @@ def skipped_to_show(
 def _extent(widths: Mapping[str, int], keys: Iterable[str]) -> int:
     sizes = [widths[key] for key in keys]
     return sum(sizes) + GAP * (len(sizes) - 1)
+
+
+def thumb(rows: int, page: int, top: int) -> range:
+    """The lines, of `page`, in which a scrollbar's thumb stands; none when all `rows` are in sight."""
+    if rows <= page or page <= 0:
+        return range(0)
+    size = max(1, page * page // rows)
+    start = round(top / (rows - page) * (page - size))
+    return range(start, start + size)
+
+
+def top_for_thumb(rows: int, page: int, line: int) -> int:
+    """The first row in sight when a person drags the thumb to `line`."""
+    size = len(thumb(rows, page, 0))
+    room = max(1, page - size)
+    return round(min(max(0, line - size // 2), room) / room * max(0, rows - page))

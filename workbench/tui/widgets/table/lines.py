@@ -24,6 +24,7 @@ ASCENDING, DESCENDING = "↑", "↓"
 MORE_LEFT, MORE_RIGHT = "‹", "›"
 RANKS = "¹²³⁴⁵⁶⁷⁸⁹"
 RULE = "─"
+THUMB = "▐"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class TableStyles:
     header_current: Style = field(default_factory=Style)
     mark: Style = field(default_factory=Style)
     status: Style = field(default_factory=Style)
+    thumb: Style = field(default_factory=Style)
     tones: Mapping[str, Style] = field(default_factory=dict)
 
 
@@ -77,6 +79,7 @@ def draw_row(
     *,
     has_cursor: bool = False,
     is_marked: bool = False,
+    has_thumb: bool = False,
     tone: str | None = None,
 ) -> Strip:
     """A row's line; the cursor and the mark are glyphs as well as colours."""
@@ -100,7 +103,8 @@ def draw_row(
         line.add(cell_text(column, value, slot.cells), style)
         x = slot.x + slot.cells
     line.add(" " * (layout.width - x), base)
-    return line.strip(layout.width)
+    line.add(THUMB if has_thumb else " ", styles.thumb if has_thumb else base)
+    return line.strip(layout.width + 1)
 
 
 def draw_header(
@@ -118,15 +122,9 @@ def draw_header(
         style = styles.header_current if slot.column.key == current else styles.header
         line.add(_title(slot.column, slot.cells, sorts), style)
         x = slot.x + slot.cells
-    rest = layout.width - x
-    if layout.more_right and rest > 0:
-        line.add(" " * (rest - 1) + MORE_RIGHT, styles.header)
-        return line.strip(layout.width)
-    line.add(" " * rest, styles.header)
-    strip = line.strip(layout.width)
-    if not layout.more_right:
-        return strip
-    return Strip([*strip.crop(0, layout.width - 1), Segment(MORE_RIGHT, styles.header)], layout.width)
+    rest = layout.width + 1 - x
+    line.add(" " * (rest - 1) + (MORE_RIGHT if layout.more_right else " "), styles.header)
+    return line.strip(layout.width + 1)
 
 
 def _title(column: Column[Any], cells: int, sorts: Sequence[Sort]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench.tui.widgets.table.columns import Column
 
+_NUMBERS_OR_MISSING = {int, float, bool, type(None)}
 _NEVER_NAN = (str, int, bool, datetime)
 _DIGITS = re.compile(r"\d+")
 
@@ -43,28 +44,31 @@ def sorted_positions(values: Sequence[Any], positions: Iterable[int], *, descend
     Numbers stand before times, those before texts, and texts go by the numbers in them (run-9 before run-10),
     upper and lower case alike. Either way round, NaN follows all values and missing (None) is last.
     """
-    ordinary: list[int] = []
-    not_numbers: list[int] = []
-    missing: list[int] = []
-    for position in positions:
-        value = values[position]
-        if value is None:
-            missing.append(position)
-        elif value.__class__ not in _NEVER_NAN and isinstance(value, (Real, Decimal)) and value != value:
-            not_numbers.append(position)
+    positions = list(positions)
+    kinds = set(map(type, values))
+    if kinds <= _NUMBERS_OR_MISSING:
+        ordinary = [place for place in positions if (value := values[place]) is not None and value == value]
+        if len(ordinary) == len(positions):
+            rest = []
         else:
-            ordinary.append(position)
-    ordinary.sort(key=_key_for(values, ordinary), reverse=descending)
+            rest = [
+                place for place in positions if values[place] is not None and values[place] != values[place]
+            ]
+            rest += [place for place in positions if values[place] is None]
+        ordinary.sort(key=values.__getitem__, reverse=descending)
+        return ordinary + rest
+    ordinary, not_numbers, missing = [], [], []
+    for place in positions:
+        value = values[place]
+        if value is None:
+            missing.append(place)
+        elif value.__class__ not in _NEVER_NAN and isinstance(value, (Real, Decimal)) and value != value:
+            not_numbers.append(place)
+        else:
+            ordinary.append(place)
+    key = natural if kinds <= {str, type(None)} else _mixed
+    ordinary.sort(key=lambda place: key(values[place]), reverse=descending)
     return ordinary + not_numbers + missing
-
-
-def _key_for(values: Sequence[Any], positions: Iterable[int]) -> Callable[[int], Any]:
-    kinds = {type(values[position]) for position in positions}
-    if kinds <= {int, float, bool}:
-        return values.__getitem__
-    if kinds == {str}:
-        return lambda position: natural(values[position])
-    return lambda position: _mixed(values[position])
 
 
 @lru_cache(maxsize=1 << 16)

@@ -13,7 +13,14 @@ from textual.widget import Widget
 
 from workbench.tui.widgets.painter import LinePainter, text_only
 from workbench.tui.widgets.table.columns import Arrangement, Column, RowT
-from workbench.tui.widgets.table.layout import Layout, fit_widths, natural_width, place, skipped_to_show
+from workbench.tui.widgets.table.layout import (
+    Layout,
+    fit_widths,
+    natural_width,
+    place,
+    skipped_to_show,
+    thumb,
+)
 from workbench.tui.widgets.table.lines import (
     TableStyles,
     draw_header,
@@ -45,31 +52,35 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
     """
 
     ALLOW_SELECT = False
+    narrow_up_to = 8
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "table--cursor",
         "table--header",
         "table--header-current",
         "table--mark",
         "table--status",
+        "table--thumb",
         *(f"table--{tone}" for tone in TONES),
     }
     DEFAULT_CSS = """
     TableView {
         background: $surface;
         color: $foreground;
-        scrollbar-gutter: stable;
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
+        overflow: hidden hidden;
+        scrollbar-color: $foreground 25%;
+        scrollbar-background: $surface;
+        scrollbar-background-hover: $surface;
+        scrollbar-background-active: $surface;
 
         & > .table--header { text-style: bold; color: $foreground; background: $panel; }
-        & > .table--header-current { text-style: bold underline; color: $accent; background: $panel; }
+        & > .table--header-current { text-style: bold underline; color: $text-accent; background: $panel; }
         & > .table--cursor { background: $foreground 12%; }
         &:focus > .table--cursor { background: $primary 45%; text-style: bold; }
         &:ansi > .table--cursor { text-style: underline; }
         &:ansi:focus > .table--cursor { text-style: reverse; }
-        & > .table--mark { color: $accent; text-style: bold; }
+        & > .table--mark { color: $text-accent; text-style: bold; }
         & > .table--status { color: $text-muted; }
+        & > .table--thumb { color: $foreground 40%; }
         & > .table--muted { color: $text-muted; }
         & > .table--accent { color: $text-accent; }
         & > .table--success { color: $text-success; }
@@ -118,7 +129,7 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         self._shown: list[Column[RowT]] = []
         self._widths: dict[str, int] = {}
         self._table_styles: TableStyles | None = None
-        self._cache: dict[tuple[str, bool, bool], tuple[RowT, Strip]] = {}
+        self._cache: dict[tuple[str, bool, bool, bool], tuple[RowT, Strip]] = {}
 
     # What a screen does with a table.
 
@@ -300,20 +311,22 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         self.lines_changed()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        if self.show_vertical_scrollbar:
-            self.vertical_scrollbar.position = new_value
         if round(old_value) != round(new_value):
             self.lines_changed()
 
     def draw_lines(self) -> list[Strip]:
         size = self.scrollable_content_region.size
         styles = self._styles()
-        layout = self._fit(size.width)
+        layout = self._fit(size.width - 1)
         lines = [draw_header(layout, styles, self.sorts, self._column_key)]
         top = round(self.scroll_y)
         page = self._page_height()
         shown = self._rows.shown[top : top + page]
-        lines.extend(self._row_line(position, layout, styles) for position in shown)
+        bar = thumb(self.row_count, page, top)
+        lines.extend(
+            self._row_line(position, layout, styles, has_thumb=line in bar)
+            for line, position in enumerate(shown)
+        )
         if not shown:
             lines.append(draw_message(self._why_empty(), size.width, styles.status))
         blank = Strip.blank(size.width, styles.row)
@@ -322,16 +335,25 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
             lines.append(draw_status(*self._status(top, len(shown)), size.width, styles.status))
         return lines[: size.height]
 
-    def _row_line(self, position: int, layout: Layout, styles: TableStyles) -> Strip:
+    def _row_line(self, position: int, layout: Layout, styles: TableStyles, *, has_thumb: bool) -> Strip:
         row_id = self._rows.ids[position]
-        key = (row_id, row_id == self._cursor_id, row_id in self._marks)
+        key = (row_id, row_id == self._cursor_id, row_id in self._marks, has_thumb)
         drawn = self._cache.get(key)
         if drawn is None:
             if len(self._cache) >= _CACHED_LINES:
                 self._cache.clear()
             row = self._rows.rows[position]
             tone = self._row_tone(row) if self._row_tone else None
-            strip = draw_row(row, layout, styles, has_cursor=key[1], is_marked=key[2], tone=tone)
+            _, has_cursor, is_marked, _ = key
+            strip = draw_row(
+                row,
+                layout,
+                styles,
+                has_cursor=has_cursor,
+                is_marked=is_marked,
+                has_thumb=has_thumb,
+                tone=tone,
+            )
             drawn = self._cache[key] = (row, strip)
         return drawn[1]
 
@@ -359,6 +381,7 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
                 header_current=style("table--header-current"),
                 mark=text_only(style("table--mark")),
                 status=style("table--status"),
+                thumb=style("table--thumb"),
                 tones={tone: text_only(style(f"table--{tone}")) for tone in TONES},
             )
         return self._table_styles
@@ -413,16 +436,11 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         size = Size(self.virtual_size.width, height)
         if size == self.virtual_size:
             return
-        if (
-            self.styles.overflow_y != "scroll"
-            or not self.show_vertical_scrollbar
-            or self.styles.is_auto_height
-        ):
+        if self.styles.is_auto_height:
             self.virtual_size = size
             return
-        # Nothing but the scrollbar depends on the height then, and a layout would send every line again.
+        # Nothing that is laid out depends on the height then, and a layout would send every line again.
         self.set_reactive(Widget.virtual_size, size)
-        self.vertical_scrollbar.window_virtual_size = height
         self.scroll_y = self.validate_scroll_y(self.scroll_y)
 
     def _columns_moved(self) -> None:

@@ -10,7 +10,7 @@ from textual.actions import SkipAction
 from workbench.tui.widgets.table.chooser import ColumnChooser
 from workbench.tui.widgets.table.columns import MIN_WIDTH, Arrangement, Column, RowT
 from workbench.tui.widgets.table.keys import TABLE_KEYS
-from workbench.tui.widgets.table.layout import GUTTER, Zone
+from workbench.tui.widgets.table.layout import GUTTER, Zone, top_for_thumb
 from workbench.tui.widgets.table.messages import RowSelected
 from workbench.tui.widgets.table.order import Sort
 from workbench.tui.widgets.table.view import TableView
@@ -31,6 +31,7 @@ class VirtualTable(TableView[RowT]):
 
     _dragged_edge: tuple[str, int, int] | None = None
     _dragged_title: str | None = None
+    _is_thumb_dragged = False
     _is_click_over = False
 
     # Rows.
@@ -179,7 +180,14 @@ class VirtualTable(TableView[RowT]):
     def on_mouse_down(self, event: events.MouseDown) -> None:
         place = event.get_content_offset(self)
         self._is_click_over = False
-        if place is None or place.y != 0 or event.button != 1:
+        if place is None or event.button != 1:
+            return
+        if place.x == self.size.width - 1 and 1 <= place.y <= self._page_height():
+            self._is_thumb_dragged = self._is_click_over = True
+            self.capture_mouse()
+            self._drag_thumb(place.y - 1)
+            return
+        if place.y != 0:
             return
         key, zone = self._layout.hit(place.x)
         if key is None:
@@ -192,13 +200,19 @@ class VirtualTable(TableView[RowT]):
             self._dragged_title = key
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        if self._dragged_edge is not None:
+        if self._is_thumb_dragged:
+            self._drag_thumb(event.y - self.content_offset.y - 1)
+        elif self._dragged_edge is not None:
             key, x, cells = self._dragged_edge
             self._is_click_over = True
             self.arrange_columns(self.arrangement.resized(key, max(MIN_WIDTH, cells + event.screen_x - x)))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         dragged, self._dragged_title = self._dragged_title, None
+        if self._is_thumb_dragged:
+            self._is_thumb_dragged = False
+            self.release_mouse()
+            return
         if self._dragged_edge is not None:
             self._dragged_edge = None
             self._is_click_over = True
@@ -230,6 +244,10 @@ class VirtualTable(TableView[RowT]):
             self.action_mark()
         elif event.chain == 2:
             self.action_select()
+
+    def _drag_thumb(self, line: int) -> None:
+        top = top_for_thumb(self.row_count, self._page_height(), line)
+        self.scroll_to(y=top, animate=False, force=True)
 
     def _click_title(self, key: str | None, zone: Zone, *, extend: bool) -> None:
         if key is not None and zone == "column":
