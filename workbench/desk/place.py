@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +62,8 @@ def is_store(folder: Path) -> bool:
 
 def bare_layout(store: Path) -> Layout:
     """Where workbench keeps its own things about a store that belongs to no project: in the user's state."""
+    import hashlib
+
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     key = hashlib.blake2b(os.fsencode(store), digest_size=6).hexdigest()
     return Layout(root=store.parent, state=Path(base) / "workbench" / f"{store.name}-{key}")
@@ -83,7 +83,12 @@ def _theme(root: Path) -> str | None:
     if os.environ.get("WORKBENCH_UI__THEME"):
         return os.environ["WORKBENCH_UI__THEME"]
     try:
-        ui = tomllib.loads((root / SETTINGS_FILE).read_text("utf-8-sig")).get("ui")
+        text = (root / SETTINGS_FILE).read_text("utf-8-sig")
+        if "theme" not in text:
+            return None
+        import tomllib
+
+        ui = tomllib.loads(text).get("ui")
     except (OSError, ValueError):
         return None  # what is wrong is told when the settings are read
     theme = ui.get("theme") if isinstance(ui, dict) else None

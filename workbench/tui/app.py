@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
@@ -18,13 +19,15 @@ from store.errors import WorkbenchError
 from workbench.desk.desk import Desk, open_desk
 from workbench.desk.live import Live, read_live
 from workbench.desk.place import Place
-from workbench.tui.actions import APP_ACTIONS, SCREENS, bindings, unknown_keys
+from workbench.tui.actions import APP_ACTIONS, SCREENS, ScreenEntry, bindings, unknown_keys
 from workbench.tui.frame.asking import Asking
-from workbench.tui.frame.dialogs import Choice, ChoiceDialog
 from workbench.tui.frame.palette import ActionProvider
 from workbench.tui.frame.screen import WorkbenchScreen
 from workbench.tui.widgets.cells import clean
 from workbench.tui_state import State, read_state
+
+if TYPE_CHECKING:
+    from serve.control import ServerInfo
 
 _TOAST_S = {"information": 4.0, "warning": 8.0, "error": 12.0}
 
@@ -70,6 +73,8 @@ class WorkbenchApp(Asking, App[Outcome]):
         self._owns_server = owns_server
         self._open_place = open_place
         self._state: State = {}
+        self._first_paint = ExitStack()
+        self._is_painted = False
         self._opened: dict[str, WorkbenchScreen] = {}
         self.animation_level = "none"
         if place.theme in self.available_themes:
@@ -86,6 +91,12 @@ class WorkbenchApp(Asking, App[Outcome]):
     def is_read_only(self) -> bool:
         return self.desk is not None and self.desk.ui.read_only
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A screen that has nothing to show here is on no key, in no help and in no palette."""
+        if action == "open_screen":
+            return any(entry.name == parameters[0] for entry in self.screens_here)
+        return True
+
     # Starting.
 
     def get_default_screen(self) -> Screen[object]:
@@ -100,9 +111,17 @@ class WorkbenchApp(Asking, App[Outcome]):
         return first  # type: ignore[return-value]
 
     def on_mount(self) -> None:
+        self._first_paint.enter_context(self.batch_update())
         self._catch_signals()
         if not self.place.is_empty:
             self.call_after_refresh(self._open)
+
+    def screen_laid_out(self) -> None:
+        """The first screen knows its size and its classes: what comes before that is not worth painting."""
+        if not self._is_painted:
+            self._is_painted = True
+            self._first_paint.close()
+            self.screen.refresh()
 
     def _open(self) -> None:
         def read() -> tuple[Desk, State]:
@@ -165,8 +184,17 @@ class WorkbenchApp(Asking, App[Outcome]):
             self.install_screen(self._opened[name], name)
         return self._opened[name]
 
+    @property
+    def screens_here(self) -> list[ScreenEntry]:
+        """The screens that have something to show at this place."""
+        if self.place.is_empty:
+            return []
+        return [entry for entry in SCREENS.values() if self.place.is_project or not entry.needs_project]
+
     def action_open_screen(self, name: str) -> None:
-        if self.place.is_empty or not isinstance(self.screen, WorkbenchScreen):
+        if not isinstance(self.screen, WorkbenchScreen):
+            return
+        if name not in [entry.name for entry in self.screens_here]:
             return
         screen = self.screen_named(name)
         if screen is not self.screen:
@@ -223,8 +251,13 @@ class WorkbenchApp(Asking, App[Outcome]):
             self._leave(Outcome())
         elif desk.ui.on_quit != "ask":
             self._leave(Outcome(stop_server=desk.ui.on_quit == "stop"))
-        elif not isinstance(self.screen, ChoiceDialog):
-            server = self.live.server
+        else:
+            self._ask_about(self.live.server)
+
+    def _ask_about(self, server: ServerInfo) -> None:
+        from workbench.tui.frame.dialogs import Choice, ChoiceDialog
+
+        if not isinstance(self.screen, ChoiceDialog):
             self.push_screen(
                 ChoiceDialog(
                     f"the server at {server.url} was started here",
@@ -258,8 +291,9 @@ class WorkbenchApp(Asking, App[Outcome]):
     def _catch_signals(self) -> None:
         """A terminal that is lost, or a request to end, leaves the terminal as it was and servers running."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            try:
+        try:
+            for number in (signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self._leave, Outcome(exit_code=128 + number))
-            except (NotImplementedError, RuntimeError, ValueError):
-                return  # not the main thread: whoever runs the app there has handlers of its own
+            loop.add_signal_handler(signal.SIGINT, self.action_request_quit)
+        except (NotImplementedError, RuntimeError, ValueError):
+            pass  # not the main thread: whoever runs the app there has handlers of its own

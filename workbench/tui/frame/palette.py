@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from workbench.tui.actions import APP_ACTIONS, screen_actions
+from workbench.tui.actions import APP_ACTIONS, SCREENS, screen_actions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from workbench.tui.action import Action
     from workbench.tui.app import WorkbenchApp
 
 
@@ -38,7 +39,15 @@ class ActionProvider(Provider):
             if screen.check_action(action.verb, ()):
                 yield action.label, action.help, partial(app.run_action, action.verb, screen)
         for action in APP_ACTIONS:
-            if action.id not in ("app.palette", "app.interrupt"):
+            if action.id not in ("app.palette", "app.interrupt") and _applies(app, action):
                 yield action.label, action.help, partial(app.run_action, action.verb, app)
         for theme in sorted(app.available_themes):
             yield f"theme {theme}", "Colours, for this session.", partial(app.use_theme, theme)
+
+
+def _applies(app: WorkbenchApp, action: Action) -> bool:
+    return (
+        not action.id.startswith("app.")
+        or action.id.removeprefix("app.") not in SCREENS
+        or any(entry.name == action.id.removeprefix("app.") for entry in app.screens_here)
+    )

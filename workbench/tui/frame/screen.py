@@ -61,6 +61,7 @@ class WorkbenchScreen(Asking, Screen[None]):
     """
 
     _answered_at: datetime | None = None
+    _is_settling = False
     _is_recalled = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -99,6 +100,9 @@ class WorkbenchScreen(Asking, Screen[None]):
     def look(self) -> None:
         """Ask the desk for what the screen shows; called often, so it asks only for what may have changed."""
 
+    async def prepare(self) -> None:
+        """Mount what the first picture can do without; called once, before `recall`."""
+
     def recall(self, state: dict[str, Any]) -> None:
         """Lay the screen out as `remember` had it; called once, before the first `look`."""
 
@@ -112,6 +116,9 @@ class WorkbenchScreen(Asking, Screen[None]):
 
     # What the frame does.
 
+    def on_resize(self) -> None:
+        self.call_later(self.workbench.screen_laid_out)
+
     def on_screen_resume(self) -> None:
         self.desk_changed()
 
@@ -120,9 +127,16 @@ class WorkbenchScreen(Asking, Screen[None]):
         self.query_one(TitleLine).sync()
         if self.workbench.desk is None:
             return
-        if not self._is_recalled:
-            self._is_recalled = True
-            self.recall(self.workbench.state_of(self.NAME))
+        if self._is_recalled:
+            self.look()
+        elif not self._is_settling:
+            self._is_settling = True
+            self.call_later(self._settle)
+
+    async def _settle(self) -> None:
+        await self.prepare()
+        self.recall(self.workbench.state_of(self.NAME))
+        self._is_recalled = True
         self.look()
 
     def live_changed(self) -> None:

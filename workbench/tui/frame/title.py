@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from workbench.tui.actions import SCREENS
 from workbench.tui.frame.clicks import ClickLine, clickable
 from workbench.tui.widgets.cells import clean, clip, width
 
@@ -40,7 +39,7 @@ class TitleLine(ClickLine):
         gap = " " * max(1, cells - width(left) - width(right) - 1)
         tone = "$text-success" if app.live.server else "$foreground 60%"
         first = Content.assemble((left, "bold"), gap, (right, tone))
-        tabs = [self._tab(name, entry.key, entry.title) for name, entry in SCREENS.items()]
+        tabs = [self._tab(entry.name, entry.key, entry.title) for entry in app.screens_here]
         return Content.assemble(first, "\n ", *tabs)
 
     def _tab(self, name: str, key: str, title: str) -> Content:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.containers import Horizontal, Vertical
@@ -13,15 +13,16 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from store.runs import Run
-from workbench.desk.curves import picture_names, read_picture
-from workbench.desk.run_details import preview, read_details
 from workbench.desk.runs import RunList, list_runs, run_filter
 from workbench.tui.frame.screen import WorkbenchScreen
 from workbench.tui.screens.run_columns import run_columns
-from workbench.tui.screens.run_edits import RunEdits
-from workbench.tui.screens.run_pane import RunPane
+from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.table import Column, TableFilter, TableState, VirtualTable
 from workbench.tui.widgets.table.messages import MarksChanged, RowHighlighted, RowSelected
+
+if TYPE_CHECKING:
+    from workbench.tui.screens.run_edits import RunEdits
+    from workbench.tui.screens.run_pane import RunPane
 
 ALL = ""
 _PAUSE_S = 0.06
@@ -35,7 +36,7 @@ class ExperimentRow:
     count: int
 
 
-class RunsScreen(RunEdits, WorkbenchScreen):
+class RunsScreen(WorkbenchScreen):
     """A table of every run, live; the details follow the cursor."""
 
     NAME = "runs"
@@ -56,15 +57,33 @@ class RunsScreen(RunEdits, WorkbenchScreen):
     }
     """
 
+    AUTO_FOCUS = ""
+    _pane: RunPane | None = None
     _found: RunList | None = None
     _experiment = ALL
     _shows_deleted = False
     _pause: Timer | None = None
 
+    def __init__(self) -> None:
+        super().__init__(classes="-details")
+
     def compose_body(self) -> Iterable[Widget]:
         table: VirtualTable[Run] = VirtualTable(
             run_columns(()), row_id=lambda run: run.run_id, empty_text="reading the runs …", id="runs"
         )
+        main = Vertical(
+            table,
+            TableFilter(table, placeholder="words, or metrics.rmse < 60", interpret=run_filter),
+            id="main",
+        )
+        main.border_title = "runs"
+        details = Vertical(id="details")
+        details.border_title = "details"
+        yield Horizontal(main, details, id="body")
+
+    async def prepare(self) -> None:
+        from workbench.tui.screens.run_pane import RunPane
+
         experiments: VirtualTable[ExperimentRow] = VirtualTable(
             [
                 Column("name", "experiment", flex=1),
@@ -73,17 +92,11 @@ class RunsScreen(RunEdits, WorkbenchScreen):
             show_status=False,
             id="experiments",
         )
-        main = Vertical(
-            table,
-            TableFilter(table, placeholder="words, or metrics.rmse < 60", interpret=run_filter),
-            id="main",
-        )
-        main.border_title = "runs"
         left = Vertical(experiments, id="experiments-frame")
         left.border_title = "experiments"
-        details = RunPane(id="details")
-        details.border_title = "details"
-        yield Horizontal(left, main, details, id="body")
+        await self.query_one("#body").mount(left, before=0)
+        self._pane = RunPane(id="pane")
+        await self.query_one("#details").mount(self._pane)
 
     @property
     def table(self) -> VirtualTable[Run]:
@@ -91,10 +104,10 @@ class RunsScreen(RunEdits, WorkbenchScreen):
 
     @property
     def pane(self) -> RunPane:
-        return self.query_one(RunPane)
+        assert self._pane is not None
+        return self._pane
 
     def on_mount(self) -> None:
-        self.add_class("-details")
         self.table.focus()
 
     # What is shown.
@@ -111,7 +124,7 @@ class RunsScreen(RunEdits, WorkbenchScreen):
         self.ask("runs", call, self._show, self.refresh_failed)
 
     def recall(self, state: dict[str, Any]) -> None:
-        self.table.restore_state(TableState.from_json(state.get("table")))
+        self.table.restore_state(replace(TableState.from_json(state.get("table")), marks=frozenset()))
         self._experiment = str(state.get("experiment") or ALL)
         self.set_class(bool(state.get("details", True)), "-details")
         self.set_class(bool(state.get("experiments", False)), "-experiments")
@@ -167,6 +180,25 @@ class RunsScreen(RunEdits, WorkbenchScreen):
         self._show_details(self.table.cursor_row)
         self.refresh_bindings()
 
+    def look_again(self) -> None:
+        """Ask for the runs, whatever is being asked already."""
+        self._ask_runs()
+
+    def chosen_runs(self) -> list[Run]:
+        """The marked runs, or the one under the cursor."""
+        marked = self.table.marked_rows
+        row = self.table.cursor_row
+        return marked or ([row] if row is not None else [])
+
+    def is_available(self, action: str) -> bool:
+        if not self.is_mounted:
+            return False
+        if action in ("restore", "delete"):
+            return bool(self.chosen_runs()) and self._shows_deleted == (action == "restore")
+        if action in ("rename", "note", "tag", "promote", "register"):
+            return self.table.cursor_row is not None and not self._shows_deleted
+        return action != "compare" or bool(self.chosen_runs())
+
     # The run under the cursor.
 
     @on(RowHighlighted, "#runs")
@@ -179,7 +211,8 @@ class RunsScreen(RunEdits, WorkbenchScreen):
         if run is shown and (run is None or self.pane.has_details):
             return
         self.pane.show_run(run)
-        self.pane.border_title = run.name or run.run_id[:8] if run is not None else "details"
+        title = clean(run.name or run.run_id[:8]) if run is not None else "details"
+        self.query_one("#details").border_title = title
         self.forget("details")
         if self._pause is not None:
             self._pause.stop()
@@ -188,6 +221,8 @@ class RunsScreen(RunEdits, WorkbenchScreen):
             self._pause = self.set_timer(_PAUSE_S, partial(self._ask_details, run))
 
     def _ask_details(self, run: Run) -> None:
+        from workbench.desk.run_details import read_details
+
         desk = self.desk
         self.ask(
             "details",
@@ -197,10 +232,14 @@ class RunsScreen(RunEdits, WorkbenchScreen):
         )
 
     def on_run_pane_file_wanted(self, event: RunPane.FileWanted) -> None:
+        from workbench.desk.run_details import preview
+
         call = partial(preview, self.desk.runs, event.run.run_id, event.path)
         self.ask("preview", call, self.pane.show_preview)
 
     def on_run_pane_picture_wanted(self, event: RunPane.PictureWanted) -> None:
+        from workbench.desk.curves import picture_names, read_picture
+
         runs, run = self.desk.runs, event.run
         if event.name is None:
             self.ask("pictures", lambda: tuple(picture_names(runs, run)), self.pane.show_pictures)
@@ -262,3 +301,32 @@ class RunsScreen(RunEdits, WorkbenchScreen):
 
     def action_compare(self) -> None:
         self.workbench.compare([run.run_id for run in self.chosen_runs()])
+
+    # What is changed.
+
+    @property
+    def edits(self) -> RunEdits:
+        from workbench.tui.screens.run_edits import RunEdits
+
+        return RunEdits(self)
+
+    def action_rename(self) -> None:
+        self.edits.rename()
+
+    def action_note(self) -> None:
+        self.edits.note()
+
+    def action_tag(self) -> None:
+        self.edits.tag()
+
+    def action_delete(self) -> None:
+        self.edits.delete()
+
+    def action_restore(self) -> None:
+        self.edits.restore()
+
+    def action_register(self) -> None:
+        self.edits.register()
+
+    def action_promote(self) -> None:
+        self.edits.promote()
