@@ -17,7 +17,7 @@ from workbench.desk.recent import PredictionRow, Recent
 from workbench.desk.serving import ServedRow, ServingState
 from workbench.tui.frame import dialogs
 from workbench.tui.frame.report import ReportScreen
-from workbench.tui.frame.screen import WorkbenchScreen
+from workbench.tui.frame.screen import SMALLEST, WorkbenchScreen
 from workbench.tui.screens.serve_columns import prediction_columns, served_columns
 from workbench.tui.screens.serve_text import numbers_column, numbers_line, problem_line, state_line
 from workbench.tui.screens.try_dialog import TryDialog
@@ -38,6 +38,12 @@ class ServeScreen(WorkbenchScreen):
     """The project's server, wherever it was started."""
 
     NAME = "serve"
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
+        (0, "-flat"),
+        (SMALLEST[1], "-low"),
+        (22, "-middle"),
+        (30, "-tall"),
+    ]
     DEFAULT_CSS = """
     ServeScreen {
         #state { height: 1; width: 1fr; }
@@ -51,6 +57,8 @@ class ServeScreen(WorkbenchScreen):
         #rate, #served, #logged { border-top: solid $foreground 20%; border-title-color: $foreground 60%; }
         #rate:focus, #served:focus, #logged:focus-within {
             border-top: solid $primary; border-title-color: $foreground; border-title-style: bold; }
+        &.-low #rate { display: none; }
+        &.-low #traffic { height: 2; }
         &.-tall #traffic { height: 2fr; min-height: 10; }
         &.-tall #logged { height: 3fr; }
         &.-off #traffic, &.-off #served { display: none; }
