@@ -17,7 +17,7 @@ import store.errors
 from pipelines.request import PromotePolicy, TrainEvent, TrainRequest, TrainResult
 from store.errors import StorageError, TrainingError, UserCodeError, WorkbenchError
 from store.files import write_atomically
-from store.jobs import add_job, new_job_id, update_job
+from store.jobs import add_job, list_jobs, new_job_id, update_job
 from store.locks import locked
 from store.tracking import resolve_uri, tracking_environment
 
@@ -38,6 +38,9 @@ def train(request: TrainRequest, *, on_event: Callable[[TrainEvent], None] | Non
     layout = request.layout.ensure()
     lock = layout.run / f"train-{request.pipeline}.lock"
     with locked(lock, what=f"training of {request.pipeline}", timeout_s=0):
+        # Whoever trains holds the lock: what still says running was killed before it could say otherwise.
+        for job in list_jobs(layout, pipeline=request.pipeline, states=("running",)):
+            update_job(layout, job.id, state="failed", error="its process died")
         job_id = new_job_id()
         folder = layout.jobs / job_id
         try:

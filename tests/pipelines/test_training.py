@@ -309,6 +309,12 @@ def test_a_parent_that_goes_takes_its_child_along_and_the_run_says_so(
     assert runs_of(layout).get(run_id).status == "KILLED"
     if ended_by == signal.SIGINT:
         assert list_jobs(layout)[0].state == "cancelled"
+    else:
+        from pipelines.launch import train
+
+        (layout.root / "hold").unlink()
+        train(request)
+        assert [job.state for job in list_jobs(layout)] == ["done", "failed"]
 
 
 @pytest.mark.slow
