@@ -150,7 +150,8 @@ def test_other_data_is_meant_from_where_one_stands(workbench, learnable, monkeyp
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_training_and_cancels_its_job(workbench, learnable):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_kill_and_a_closed_terminal_end_the_training_and_cancel_its_job(workbench, learnable, sent):
     settings = ("--set", "estimator=random_forest", "--set", "params.n_estimators=5000")
     command = subprocess.Popen(
         [sys.executable, "-m", "workbench", "train", "churn", *settings],
@@ -163,7 +164,7 @@ def test_ctrl_c_ends_the_training_and_cancels_its_job(workbench, learnable):
     for line in command.stderr:
         if "Cross-validating" in line:
             break
-    command.send_signal(signal.SIGINT)
+    command.send_signal(sent)
     out, err = command.communicate(timeout=60)
     assert command.returncode == 130
     assert out == ""

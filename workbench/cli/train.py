@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -135,8 +138,29 @@ def _train(
         # What is typed in a folder below the project is meant from there.
         data=None if data is None else str(Path.cwd() / data),
     )
-    with TrainProgress(f"Training {name}") as progress:
+    with TrainProgress(f"Training {name}") as progress, _stopped_like_ctrl_c():
         return launch(request, on_event=progress)
+
+
+@contextlib.contextmanager
+def _stopped_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP unless nohup ignores it, cancel the job in order, as ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, handler in before.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def is_refused(result: TrainResult) -> bool:
