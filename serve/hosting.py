@@ -27,6 +27,7 @@ class Failure:
 
     name: str
     version: int
+    """0 where there is no such version yet."""
     reason: str
 
 
@@ -112,9 +113,10 @@ class ModelHost:
                 return model
             failure = self.failures.get(wanted)
             if failure is not None:
+                version = f" version {failure.version}" if failure.version else ""
                 raise Problem(
                     503,
-                    f"model {wanted!r} version {failure.version} is not loaded: {failure.reason}",
+                    f"model {wanted!r}{version} is not loaded: {failure.reason}",
                     headers={"Retry-After": "10"},
                     reason="model_not_loaded",
                 )

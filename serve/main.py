@@ -108,7 +108,10 @@ def _host(config: ServerConfig, registry_layout: Layout) -> ModelHost:
         only=ModelReference.parse(config.uri) if config.uri is not None else None,
     )
     host.refresh()
-    if not host.models:
+    missing = [failure.reason for failure in host.failures.values() if not failure.version]
+    if missing:
+        log.warning("%s is not in service: %s, at %s", config.uri, missing[0], config.tracking_uri)
+    elif not host.models and not host.failures and host.registry_problem is None:
         log.warning("no model is in service yet: promote a version to champion")
     return host
 
@@ -132,7 +135,7 @@ def _run(
     from store.log import PredictionLog
 
     prediction_log = PredictionLog(layout, config.store, writer="server") if layout is not None else None
-    clerk = Clerk(layout, config.store) if layout is not None else None
+    clerk = Clerk(layout, config.store, config.tracking_uri) if layout is not None else None
     telemetry = Telemetry()
     telemetry.watch(host.ordered, lambda: prediction_log.lost if prediction_log is not None else 0)
     predictor = Predictor(

@@ -138,6 +138,14 @@ def test_a_uri_serves_one_version_and_follows_its_alias(
         assert server.post("/predict", [1, 2, 3, 4]).json()["prediction"] == 1.0
 
 
+def test_a_uri_of_a_version_that_is_not_there_is_named_and_waited_for(project: Any, running: Any) -> None:
+    with running(project, uri="models:/steady/7") as server:
+        refused = server.post("/predict", [1, 2, 3, 4])
+        assert refused.status_code == 503
+        assert "'steady' is not loaded" in refused.json()["detail"]
+        assert "models:/steady/7 is not in service" in server.log.read_text()
+
+
 def test_models_show_signature_metrics_and_version(server: Any) -> None:
     details = server.get("/models/mixed").json()
     assert (details["version"], details["task"], details["classes"]) == (1, "binary", [0, 1])
