@@ -13,6 +13,8 @@ from pipelines.user_module import UserModule
 from pipelines.verdict import Verdict
 from store.errors import NotFoundError, WorkbenchError
 from store.journal import append_event
+from store.profile import Profile
+from store.references import publish_reference
 from store.trust import trust
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def publish(
     run_id: str,
     metrics: Mapping[str, float],
     user: UserModule | None,
+    profile: str,
 ) -> tuple[int | None, bool]:
     """Register and promote as verdict and policy say; returns the version, and whether it is champion."""
     layout, who, model = request.layout, request.who, request.model
@@ -98,6 +101,8 @@ def publish(
         who=who,
         reason=request.reason,
     ).version
+    # Before anything predicts with it, so that its histograms are complete from the first row on.
+    publish_reference(layout, model, version, Profile.from_json(profile))
     if request.promote == "never":
         return version, False
     is_champion = (

@@ -30,6 +30,7 @@ from pipelines.split import make_folds
 from pipelines.threshold import choose_threshold
 from pipelines.user_module import UserModule, load_user_module
 from store.errors import SettingsError, TrainingError
+from store.profile import PROFILE_FILE
 from store.tracking import open_registry, resolve_uri
 
 _LATENCY_CALLS = 5
@@ -114,7 +115,13 @@ class Training:
             self._recorder.log_files(artifacts)
             self._recorder.finish("FINISHED")
             version, promoted = publish(
-                registry, request, verdict, run_id=str(self._recorder.run_id), metrics=measured, user=user
+                registry,
+                request,
+                verdict,
+                run_id=str(self._recorder.run_id),
+                metrics=measured,
+                user=user,
+                profile=artifacts[PROFILE_FILE],
             )
         return TrainResult(
             run_id=str(self._recorder.run_id),

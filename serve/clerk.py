@@ -22,6 +22,7 @@ from store.errors import WorkbenchError
 from store.fold import FoldReport, fold
 from store.layout import Layout
 from store.predictions import PredictionReader
+from store.references import RunReferences
 from store.settings import StoreSettings
 
 log = logging.getLogger("workbench.serve")
@@ -33,9 +34,10 @@ IDLE_SECONDS = 60.0
 class Clerk:
     """The server's end: starts the helper when there is work. Safe for threads, one request at a time."""
 
-    def __init__(self, layout: Layout, settings: StoreSettings) -> None:
+    def __init__(self, layout: Layout, settings: StoreSettings, tracking_uri: str = "") -> None:
         self._layout = layout
         self._settings = settings
+        self._tracking_uri = tracking_uri
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._used_at = 0.0
@@ -48,7 +50,7 @@ class Clerk:
             self._end_when_idle()
             return FoldReport()
         answer = self._ask({"do": "fold"})
-        self._seen = present if not answer.get("skipped") else None
+        self._seen = None if answer.get("skipped") or answer.get("pending") else present
         return FoldReport(**answer)
 
     def known_ids(self, ids: Collection[str]) -> set[str]:
@@ -92,6 +94,7 @@ class Clerk:
             "root": str(self._layout.root),
             "state": str(self._layout.state),
             "settings": self._settings.model_dump(mode="json"),
+            "tracking_uri": self._tracking_uri,
         }
         assert process.stdin is not None
         process.stdin.write(json.dumps(setup).encode() + b"\n")
@@ -123,6 +126,9 @@ class Clerk:
             for path in self._layout.spool.iterdir():
                 with contextlib.suppress(OSError):
                     sizes[path.name] = path.stat().st_size
+        for path in self._layout.references.glob("*/*.json"):
+            with contextlib.suppress(OSError):
+                sizes[str(path)] = path.stat().st_mtime_ns
         return sizes
 
 
@@ -158,8 +164,11 @@ def main(source: IO[bytes], sink: IO[bytes]) -> None:
     layout = Layout(root=Path(setup["root"]), state=Path(setup["state"]))
     settings = StoreSettings.model_validate(setup["settings"])
     reader = PredictionReader(layout)
+    references = RunReferences(layout, setup["tracking_uri"]) if setup["tracking_uri"] else None
     for line in iter(source.readline, b""):
         try:
+            if references is not None:
+                references.publish_new()
             answer = _answer(json.loads(line), layout, settings, reader)
         except Exception as error:  # told to the server, which logs it
             answer = {"error": str(error) or type(error).__name__}
@@ -184,6 +193,7 @@ def _answer(
             "feedback": report.feedback,
             "torn": list(report.torn),
             "skipped": report.skipped,
+            "pending": report.pending,
         }
     return {"known": sorted(reader.known_ids(request["ids"]))}
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from store.bucket_tables import TABLES as BUCKET_TABLES
+from store.bucket_tables import recount_all
 from store.errors import BusyError, StorageError
 from store.layout import Layout
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ATTACHED = "log"
 """Name that the file has within a reader's connection."""
 
@@ -64,6 +68,7 @@ TABLES = {
     "models": MODEL_COLUMNS,
     "segments": {"name": "VARCHAR", "taken_to": "BIGINT"},  # how much of each spool segment is in here
     "meta": {"key": "VARCHAR", "value": "VARCHAR"},
+    **BUCKET_TABLES,
 }
 
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
@@ -121,7 +126,13 @@ def writing(layout: Layout, *, timeout_s: float = 5.0) -> Iterator[DuckDBPyConne
         config = {**_WRITER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
         connection = _retry(lambda: duckdb.connect(str(layout.predictions), config=config), layout, deadline)
         try:
-            _check_version(connection, "", layout.predictions)
+            version = _check_version(connection, "", layout.predictions)
+            if version < SCHEMA_VERSION:
+                # Closed first: whoever copies a file opens it, and to close it again would end DuckDB's lock.
+                connection.close()
+                _back_up(layout.predictions, version)
+                connection = duckdb.connect(str(layout.predictions), config=config)
+                _migrate(connection)
             yield connection
         except duckdb.Error as error:
             raise explained(error, layout.predictions) from error
@@ -158,6 +169,16 @@ def reading(layout: Layout, *, timeout_s: float = 2.0) -> Iterator[tuple[DuckDBP
             connection.close()
 
 
+def arrow_batches(
+    connection: DuckDBPyConnection, query: str, values: Sequence[Any] = (), *, rows: int = 50_000
+) -> pa.RecordBatchReader:
+    """The answer to a query as Arrow batches of about `rows` rows."""
+    relation = connection.sql(query, params=[*values])
+    if hasattr(relation, "to_arrow_reader"):
+        return relation.to_arrow_reader(rows)
+    return relation.fetch_record_batch(rows)  # its name before DuckDB 1.5
+
+
 def explained(error: Exception, path: Path) -> StorageError:
     """A DuckDB error that is about the file, not about a query, as one of ours."""
     text = str(error).strip().split("\n")[0]
@@ -176,10 +197,37 @@ def explained(error: Exception, path: Path) -> StorageError:
 
 def create_tables(connection: DuckDBPyConnection) -> None:
     """Make the tables of an empty file."""
-    for table, columns in TABLES.items():
+    _make(connection, TABLES)
+    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+
+
+def _make(connection: DuckDBPyConnection, tables: Mapping[str, Mapping[str, str]]) -> None:
+    for table, columns in tables.items():
         listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
         connection.execute(f"CREATE TABLE {table} ({listed})")
-    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+
+
+def _back_up(path: Path, version: int) -> None:
+    """Keep the file as it is beside itself before its tables change."""
+    backup = path.with_name(f"{path.stem}.version-{version}.duckdb")
+    try:
+        partial = backup.with_name(backup.name + ".new")
+        shutil.copyfile(path, partial)
+        partial.replace(backup)
+    except OSError as error:
+        raise StorageError(
+            f"cannot keep a copy of {path} before its tables are brought up to date: {error.strerror}",
+            "Free the disk.",
+        ) from error
+
+
+def _migrate(connection: DuckDBPyConnection) -> None:
+    """Bring the tables of version 1 up to date, in one transaction."""
+    connection.execute("BEGIN")
+    _make(connection, BUCKET_TABLES)
+    recount_all(connection)
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
+    connection.execute("COMMIT")
 
 
 def _create(layout: Layout) -> None:
@@ -229,7 +277,8 @@ def _describe_holder(text: str, path: Path) -> str:
     return f"{Path(holder['program']).name} (process {holder['pid']}) has {path.name} open"
 
 
-def _check_version(connection: DuckDBPyConnection, prefix: str, path: Path) -> None:
+def _check_version(connection: DuckDBPyConnection, prefix: str, path: Path) -> int:
+    """The version of the file's tables, this one or older."""
     import duckdb
 
     try:
@@ -245,3 +294,4 @@ def _check_version(connection: DuckDBPyConnection, prefix: str, path: Path) -> N
             f" known here: {SCHEMA_VERSION})",
             "Upgrade workbench.",
         )
+    return version

@@ -7,22 +7,34 @@ segment deleted. So wherever it is killed, the next fold continues where the rec
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.batches import Batch
+from store.bucket_tables import (
+    add_histograms,
+    add_performance,
+    add_volumes,
+    stored_bins,
+    stored_features,
+    without_recounts,
+)
 from store.database import HeldError, reading, writing
 from store.errors import BusyError, StorageError
 from store.files import write_atomically
+from store.histograms import Tally, tally
 from store.layout import Layout
 from store.locks import locked
+from store.recounting import needs_recount, recount_some
 from store.settings import StoreSettings
 from store.spool import list_segments, lock_if_complete, read_chunks
 from store.views import LABELS, model_view, quoted, view_names
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 MAX_BATCH_ROWS = 122_880
@@ -39,6 +51,8 @@ class FoldReport:
     feedback: int = 0
     torn: list[str] = field(default_factory=list)
     skipped: str | None = None
+    pending: bool = False
+    """Histograms are still to be counted again, by the next folds."""
 
 
 def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
@@ -47,7 +61,7 @@ def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
     Does nothing where another process folds or holds the file; raises StorageError where the file is damaged
     or the disk full, and then everything is still in the spool. Costs almost nothing when there is no news.
     """
-    if not _has_news(list_segments(layout.spool)):
+    if not _has_news(list_segments(layout.spool)) and not needs_recount(layout):
         return FoldReport()
     try:
         with locked(layout.run / "fold.lock", what="folding the prediction log", timeout_s=0):
@@ -103,9 +117,10 @@ class _Fold:
             self._taken_to = self._recorded()
             while self._step():
                 pass
+            pending = recount_some(self._layout)
         except HeldError as error:
-            skipped = error.message
-        return FoldReport(self._segments, self._predictions, self._feedback, self._torn, skipped)
+            skipped, pending = error.message, False
+        return FoldReport(self._segments, self._predictions, self._feedback, self._torn, skipped, pending)
 
     def _recorded(self) -> dict[str, int]:
         with reading(self._layout) as (connection, held):
@@ -185,17 +200,23 @@ def _commit(connection: DuckDBPyConnection, plan: _Plan, existing: set[str]) -> 
     connection.execute("BEGIN")
     _add_schemas(connection, batch)
     if batch.n_predictions:
-        connection.register("new_predictions", batch.predictions())
+        rows = batch.predictions()
+        connection.register("new_predictions", rows)
         connection.execute("INSERT INTO predictions BY NAME SELECT * FROM new_predictions")
+        add_volumes(connection, "new_predictions")
+        add_histograms(connection, _tallies(connection, rows))
         _adopt_feedback(connection)
     if batch.n_feedback:
         connection.register("new_feedback", batch.feedback())
-        known = (
-            "prediction_id IN"
-            " (SELECT p.prediction_id FROM predictions p SEMI JOIN new_feedback USING (prediction_id))"
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE known AS"
+            " SELECT DISTINCT prediction_id FROM predictions SEMI JOIN new_feedback USING (prediction_id)"
         )
-        for table, condition in (("feedback", known), ("feedback_aside", f"NOT ({known})")):
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_feedback WHERE {condition}")
+        add_performance(connection, "(FROM new_feedback SEMI JOIN known USING (prediction_id))")
+        for table, join in (("feedback", "SEMI"), ("feedback_aside", "ANTI")):
+            connection.execute(
+                f"INSERT INTO {table} BY NAME FROM new_feedback {join} JOIN known USING (prediction_id)"
+            )
     recorded = dict(connection.execute("SELECT name, taken_to FROM segments").fetchall())
     recorded = {name: end for name, end in recorded.items() if name in existing} | plan.taken_to
     connection.execute("DELETE FROM segments")
@@ -203,11 +224,24 @@ def _commit(connection: DuckDBPyConnection, plan: _Plan, existing: set[str]) -> 
     connection.execute("COMMIT")
 
 
+def _tallies(connection: DuckDBPyConnection, rows: pa.Table) -> Iterator[Tally]:
+    bins = stored_bins(connection)
+    if not bins:
+        return iter(())
+    recounts: dict[tuple[str, int], set[int]] = {}
+    for model, version, hour in connection.execute(
+        "SELECT model, version, epoch_us(hour) FROM recounts"
+    ).fetchall():
+        recounts.setdefault((model, version), set()).add(hour)
+    return tally(without_recounts(rows, recounts), bins, stored_features(connection))
+
+
 def _adopt_feedback(connection: DuckDBPyConnection) -> None:
     """Labels that came before their predictions join the others."""
     if not connection.execute("FROM feedback_aside LIMIT 1").fetchall():
         return
     arrived = "prediction_id IN (SELECT prediction_id FROM new_predictions)"
+    add_performance(connection, f"(FROM feedback_aside WHERE {arrived})")
     connection.execute(f"INSERT INTO feedback SELECT * FROM feedback_aside WHERE {arrived}")
     connection.execute(f"DELETE FROM feedback_aside WHERE {arrived}")
 

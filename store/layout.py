@@ -37,6 +37,11 @@ class Layout:
         return self.state / "archive"
 
     @property
+    def references(self) -> Path:
+        """Published reference profiles of model versions."""
+        return self.state / "references"
+
+    @property
     def index_db(self) -> Path:
         """The run index: a cache."""
         return self.state / "index.sqlite"

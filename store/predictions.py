@@ -202,7 +202,7 @@ class PredictionReader:
                     taken_to = dict(
                         connection.execute(f"SELECT name, taken_to FROM {ATTACHED}.segments").fetchall()
                     )
-                batch, skipped_bytes = _read_spool(self._layout.spool, taken_to)
+                batch, skipped_bytes = read_spool(self._layout.spool, taken_to)
                 _unite(connection, batch, is_attached=missing is None)
             except duckdb.Error as error:
                 raise explained(error, self._layout.predictions) from error
@@ -232,7 +232,7 @@ class PredictionReader:
             connection.execute(f"CREATE VIEW {quoted(name)} AS {model_view(model, schemas[model])}")
 
 
-def _read_spool(folder: Path, taken_to: dict[str, int]) -> tuple[Batch, int]:
+def read_spool(folder: Path, taken_to: dict[str, int]) -> tuple[Batch, int]:
     """What is in the spool beyond what is folded, and how many bytes were left out for being too many."""
     sizes = {}
     for segment in list_segments(folder):

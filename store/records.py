@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -160,7 +160,7 @@ def number(label: Any) -> float | None:
 
 
 def class_numbers(classes: Sequence[Any]) -> dict[str, float]:
-    """The number that stands for each class, by its text: its own where all are numbers, else its position."""
+    """The number of each class, by its text: its own where all are numbers, else its position."""
     texts = [class_text(value) for value in classes]
     if all(isinstance(value, (int, float)) for value in classes):
         return {text: float(value) for text, value in zip(texts, classes, strict=True)}
