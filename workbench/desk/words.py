@@ -12,8 +12,10 @@ _USUAL = ("roc_auc", "accuracy", "f1", "f1_score", "rmse", "mae", "r2")
 
 
 def what_happened(event: Event) -> str:
-    """The event's kind in words; a promotion that is none to champion says to what."""
+    """The event's kind in words; a verdict says which, a promotion that is none to champion to what."""
     words = event.what.replace("_", " ")
+    if event.what == "gate" and isinstance(event.details.get("accepted"), bool):
+        return "gate accepted" if event.details["accepted"] else "gate refused"
     role = event.details.get("role")
     return f"{words} ({role})" if event.what == "promoted" and role == "challenger" else words
 

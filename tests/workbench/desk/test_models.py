@@ -11,6 +11,7 @@ import pytest
 from store.errors import NotFoundError
 from store.journal import append_event
 from workbench.desk.models import ModelsDesk
+from workbench.desk.words import what_happened
 
 pytestmark = pytest.mark.usefixtures("versions")
 
@@ -114,3 +115,12 @@ def test_the_history_tells_what_happened_to_the_model(models_desk: ModelsDesk) -
 def test_an_unknown_version_is_not_found(models_desk: ModelsDesk) -> None:
     with pytest.raises(NotFoundError, match="no version 9"):
         models_desk.details("churn", 9)
+
+
+def test_events_are_put_in_words(models_desk: ModelsDesk) -> None:
+    layout = models_desk.layout
+    append_event(layout, "gate", model="churn", details={"accepted": False})
+    append_event(layout, "rolled_back", model="churn")
+    models_desk.registry.promote("churn", 1, to="challenger")
+    words = [what_happened(event) for event in models_desk.registry.history("churn")]
+    assert words[3:] == ["gate refused", "rolled back", "promoted (challenger)"]

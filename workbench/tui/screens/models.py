@@ -99,8 +99,10 @@ class ModelsScreen(WorkbenchScreen):
 
     def is_available(self, action: str) -> bool:
         row = self.versions.cursor_row if self.is_mounted else None
-        if action in ("promote", "archive"):
-            return row is not None and not (action == "promote" and row.role == "champion")
+        if action == "promote":
+            return row is not None and row.role != "champion"
+        if action == "archive":
+            return row is not None and row.version.stage != "Archived"
         if action == "challenger":
             return row is not None and row.role == ""
         if action == "rollback":
