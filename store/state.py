@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from urllib.parse import quote
 
 from store.errors import BusyError, StorageError
 from store.layout import Layout
@@ -51,14 +53,11 @@ def connect(layout: Layout) -> Iterator[sqlite3.Connection]:
     Rows are `sqlite3.Row`. A statement that writes takes the write lock at once, so a block that reads and
     then writes should begin with `connection.execute("BEGIN IMMEDIATE")`.
     Raises StorageError where the file can't be opened or is newer than this workbench, BusyError where
-    another process keeps it locked.
+    another process keeps it locked. Where the file system is read-only, the file can still be read.
     """
-    layout.ensure()
     path = layout.state_db
     try:
-        with closing(
-            sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level="IMMEDIATE")
-        ) as connection:
+        with closing(_open(layout)) as connection:
             connection.row_factory = sqlite3.Row
             _prepare(connection, str(path))
             with connection:
@@ -75,6 +74,17 @@ def connect(layout: Layout) -> Iterator[sqlite3.Connection]:
         raise StorageError(
             f"{path} is damaged: {error}", "Restore it from a backup; it holds jobs and trust decisions."
         ) from error
+
+
+def _open(layout: Layout) -> sqlite3.Connection:
+    path = layout.state_db
+    if path.exists() and not os.access(path.parent, os.W_OK):
+        # Nobody can write what SQLite notes beside a file in WAL mode, so nobody can change the file either;
+        # what a writer left in the log is read where it left the index of it too.
+        how = "mode=ro" if path.with_name(f"{path.name}-shm").exists() else "mode=ro&immutable=1"
+        return sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=BUSY_TIMEOUT_S)
+    layout.ensure()
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level="IMMEDIATE")
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -76,3 +77,18 @@ def test_a_damaged_file_is_named(layout: Layout) -> None:
 
     with pytest.raises(StorageError, match=r"state\.sqlite is damaged"), connect(layout):
         pass
+
+
+def test_a_read_only_project_can_still_be_read(layout: Layout) -> None:
+    with connect(layout) as connection:
+        connection.execute("INSERT INTO meta VALUES ('a', 'b')")
+    layout.state.chmod(0o500)
+    try:
+        if os.access(layout.state, os.W_OK):
+            pytest.skip("permissions don't hold for this user")
+        with connect(layout) as connection:
+            assert connection.execute("SELECT value FROM meta").fetchone()[0] == "b"
+        with pytest.raises(StorageError, match="readonly"), connect(layout) as connection:
+            connection.execute("INSERT INTO meta VALUES ('c', 'd')")
+    finally:
+        layout.state.chmod(0o700)
