@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.content import Content
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -59,6 +60,9 @@ class WorkbenchScreen(Asking, Screen[None]):
         &.-tiny > #too-small, &.-flat > #too-small { display: block; }
     }
     """
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As Textual's, which would send the whole screen at each move of the focus."""
 
     _answered_at: datetime | None = None
     _is_settling = False
