@@ -121,7 +121,6 @@ class WorkbenchApp(Asking, App[Outcome]):
         if not self._is_painted:
             self._is_painted = True
             self._first_paint.close()
-            self.screen.refresh()
 
     def _open(self) -> None:
         def read() -> tuple[Desk, State]:

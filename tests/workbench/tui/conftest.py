@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,3 +64,95 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[datetime]:
     yield now
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def settled() -> Callable[[Pilot[Any]], Awaitable[None]]:
+    """Waits until the desk is open and every question of the app and its screens is answered."""
+
+    async def wait(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        deadline = time.monotonic() + 20
+        quiet = 0
+        while quiet < 3:
+            assert time.monotonic() < deadline, "the app never came to rest"
+            await app.workers.wait_for_complete()
+            await pilot.pause(0.02)
+            screens = [app, *app.screen_stack]
+            is_open = app.desk is not None or app.place.is_empty
+            is_quiet = is_open and all(getattr(each, "is_settled", True) for each in screens)
+            quiet = quiet + 1 if is_quiet else 0
+
+    return wait
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with five runs of two experiments, with fixed ids, times and values."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    root = tmp_path / "shop"
+    root.mkdir()
+    (root / "workbench.toml").write_text(
+        '[project]\nname = "shop"\n\n[pipelines.churn]\ndata = "data"\ntarget = "churned"\n'
+    )
+    for experiment_id, name in (("101", "churn"), ("102", "spend")):
+        write_experiment(root, experiment_id, name)
+    write_run(root, "101", "a" * 32, "tree", minute=0, params={"max_depth": 3}, metrics={"roc_auc": 0.90})
+    write_run(root, "101", "b" * 32, "forest", minute=1, params={"max_depth": 8}, metrics={"roc_auc": 0.95})
+    write_run(
+        root,
+        "101",
+        "c" * 32,
+        "boosting",
+        minute=2,
+        params={"max_depth": 5},
+        metrics={"roc_auc": 0.93, "log_loss": 0.21},
+        history={"log_loss": [0.9, 0.6, 0.4, 0.3, 0.21]},
+    )
+    write_run(root, "102", "d" * 32, "ridge", minute=3, params={"alpha": 1.0}, metrics={"rmse": 61.0})
+    write_run(root, "102", "e" * 32, "lasso [bold]", minute=4, params={"alpha": 0.1}, metrics={"rmse": 58.5})
+    return root
+
+
+def write_experiment(root: Path, experiment_id: str, name: str) -> None:
+    folder = root / "mlruns" / experiment_id
+    folder.mkdir(parents=True)
+    (folder / "meta.yaml").write_text(
+        f"artifact_location: {folder.as_uri()}\ncreation_time: 1700000000000\n"
+        f"experiment_id: '{experiment_id}'\nlast_update_time: 1700000000000\n"
+        f"lifecycle_stage: active\nname: {name}\n"
+    )
+
+
+def write_run(
+    root: Path,
+    experiment_id: str,
+    run_id: str,
+    name: str,
+    *,
+    minute: int,
+    params: Mapping[str, object],
+    metrics: Mapping[str, float],
+    history: Mapping[str, list[float]] | None = None,
+) -> None:
+    """A finished run with a model, as MLflow's file store lays it out."""
+    folder = root / "mlruns" / experiment_id / run_id
+    for part in ("params", "metrics", "tags", "artifacts/model"):
+        (folder / part).mkdir(parents=True)
+    begin = 1_700_000_000_000 + 60_000 * minute
+    for key, value in params.items():
+        (folder / "params" / key).write_text(str(value))
+    for key, value in metrics.items():
+        points = (history or {}).get(key, [value])
+        lines = [f"{begin + 1000 * step} {point} {step}\n" for step, point in enumerate(points)]
+        (folder / "metrics" / key).write_text("".join(lines))
+    (folder / "tags" / "mlflow.runName").write_text(name)
+    (folder / "artifacts" / "model" / "MLmodel").write_text(f"flavors: {{}}\nrun_id: {run_id}\n")
+    (folder / "artifacts" / "notes.txt").write_text(f"what {name} showed\n")
+    (folder / "meta.yaml").write_text(
+        f"artifact_uri: {(folder / 'artifacts').as_uri()}\nend_time: {begin + 2000}\n"
+        f"experiment_id: '{experiment_id}'\nlifecycle_stage: active\nrun_id: {run_id}\n"
+        f"run_name: '{name}'\nrun_uuid: {run_id}\nstart_time: {begin}\nstatus: 3\nuser_id: ann\n"
+    )

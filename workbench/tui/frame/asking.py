@@ -58,6 +58,11 @@ class Asking(_Base):
         """Whether an answer on the topic is still to come."""
         return any(waiting == topic for waiting, _ in self._waiting())
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no answer is still to come."""
+        return not self._waiting()
+
     def forget(self, topic: str) -> None:
         """Drop whatever answer on the topic is still to come."""
         numbers = self._asked()

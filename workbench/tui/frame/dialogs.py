@@ -178,7 +178,7 @@ class PromptDialog(ModalScreen["str | None"]):
             frame.border_title = Content(self._title)
             if self._details:
                 yield Static(self._details, classes="-body", markup=False)
-            yield Input(self._value, placeholder=self._placeholder, compact=True)
+            yield Input(self._value, placeholder=self._placeholder, compact=True, select_on_focus=False)
             yield Static("", classes="-problem", markup=False)
             yield Static("enter  accept   esc  cancel", classes="-keys", markup=False)
 

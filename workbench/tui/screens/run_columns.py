@@ -66,6 +66,7 @@ def _param(name: str, *, hidden: bool) -> Column[Run]:
         value=lambda run: run.params.get(name),
         sort_key=_number_if_it_is,
         hidden=hidden,
+        min_width=8,
         max_width=24,
     )
 

@@ -44,7 +44,7 @@ class RunsScreen(WorkbenchScreen):
     RunsScreen {
         #experiments-frame { width: 26; display: none; }
         #main { width: 1fr; }
-        #details { width: 44; display: none; }
+        #details { width: 50; display: none; }
         #experiments-frame, #main, #details { border: round $foreground 20%;
             border-title-color: $text-muted; height: 1fr; }
         #experiments-frame:focus-within, #main:focus-within, #details:focus-within {
@@ -109,6 +109,10 @@ class RunsScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         self.table.focus()
+
+    @property
+    def is_settled(self) -> bool:
+        return super().is_settled and self._pause is None
 
     # What is shown.
 
@@ -223,7 +227,7 @@ class RunsScreen(WorkbenchScreen):
     def _ask_details(self, run: Run) -> None:
         from workbench.desk.run_details import read_details
 
-        desk = self.desk
+        desk, self._pause = self.desk, None
         self.ask(
             "details",
             lambda: read_details(desk.runs, desk.registry, run),
