@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +41,8 @@ def ask(
     timeout_s: float = TIMEOUT_S,
 ) -> Reply:
     """One request; `body` is sent as JSON. Raises UnreachableError when no answer comes in time."""
+    import http.client
+
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
     headers: Mapping[str, str] = {"Connection": "close"}

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from store.predictions import PredictionReader
-from store.spool import list_segments
-
 if TYPE_CHECKING:
     from store.layout import Layout
 
@@ -48,6 +45,8 @@ class RecentPredictions:
     """Reads one project's log; the same object comes back while nothing is added to it."""
 
     def __init__(self, layout: Layout) -> None:
+        from store.predictions import PredictionReader
+
         self._layout = layout
         self._reader = PredictionReader(layout, timeout_s=0.5)
         self._lock = threading.Lock()
@@ -92,6 +91,8 @@ def _row(record: Mapping[str, Any]) -> PredictionRow:
 
 def _signature(layout: Layout) -> Hashable:
     """Changes whenever the spool or the file does."""
+    from store.spool import list_segments
+
     found = []
     for path in (layout.predictions, *list_segments(layout.spool)):
         try:

@@ -50,7 +50,7 @@ class ServeScreen(WorkbenchScreen):
         #problems { height: auto; max-height: 2; width: 1fr; display: none; }
         #problems.-told { display: block; }
         #traffic { layout: vertical; height: 9; }
-        #numbers { height: 2; width: 1fr; }
+        #numbers { height: 2; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         #rate { height: 1fr; }
         #served { height: 4; }
         #logged { height: 1fr; min-height: 5; }

@@ -49,7 +49,7 @@ def numbers_line(state: ServingState) -> Content:
     first = Content.assemble(
         " ",
         (_rate(state), "bold"),
-        ("  requests/s   ", MUTED),
+        (" requests/s   ", MUTED),
         *_quantiles(latency),
         (f" ms {_span(latency)}", MUTED),
     )

@@ -91,7 +91,7 @@ class TryDialog(Asking, ModalScreen[dict[str, str]]):
                     yield _FieldRow(field, self._typed.get(field.name, field.text))
             yield Static("", classes="-answer", markup=False)
             yield Static(
-                "enter  predict   ↑↓  fields   ^l  the example again   esc  back",
+                "enter  predict   ↑↓  fields   ^l  example   esc  back",
                 classes="-keys",
                 markup=False,
             )
