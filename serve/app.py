@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
@@ -58,6 +59,8 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         ("/predict/batch", predictor.predict_batch),
         ("/models/{name}/predict", predictor.predict),
         ("/models/{name}/predict/batch", predictor.predict_batch),
+        ("/invocations", predictor.invoke),
+        ("/models/{name}/invocations", predictor.invoke),
         ("/feedback", feedback.take),
     ):
         app.router.routes.append(Route(path, answering_problems(endpoint), methods=["POST"]))
@@ -110,6 +113,14 @@ def _add_views(app: FastAPI, services: Services) -> None:
         if host.registry_problem is not None:
             body["registry_problem"] = host.registry_problem
         return Response(orjson.dumps(body), 200 if is_ready else 503, media_type="application/json")
+
+    @app.get("/ping", tags=["mlflow"], summary="MLflow's health check: whether a model is loaded")
+    async def ping() -> Response:
+        return Response("\n", 200 if host.models else 404, media_type="application/json")
+
+    @app.get("/version", tags=["mlflow"], summary="The version of MLflow whose protocol this is")
+    async def mlflow_version() -> Response:
+        return Response(version("mlflow"), media_type="text/plain")
 
     @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
     async def metrics() -> Response:
@@ -180,7 +191,7 @@ def _details(model: ServedModel) -> dict[str, Any]:
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return problem_response(error, request_id_of(request))
+    return problem_response(error, request_id_of(request), request.scope["path"])
 
 
 async def _answer_validation_error(request: Request, error: Exception) -> Response:
@@ -192,4 +203,5 @@ async def _answer_validation_error(request: Request, error: Exception) -> Respon
     return problem_response(
         Problem(422, errors[0]["message"] if errors else "invalid request", errors=errors),
         request_id_of(request),
+        request.scope["path"],
     )

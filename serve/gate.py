@@ -57,7 +57,7 @@ class Gate:
             busy = Problem(
                 503, f"{self._concurrency} requests are in progress already", headers={"Retry-After": "1"}
             )
-            await problem_response(busy, request_id)(scope, receive, send_with_id)
+            await problem_response(busy, request_id, scope["path"])(scope, receive, send_with_id)
             return
         self._in_flight += 1
         self._telemetry.in_flight.inc()
@@ -69,7 +69,7 @@ class Gate:
             if has_started:
                 raise
             fault = Problem(500, "an internal error; the server's log has the details under this request id")
-            await problem_response(fault, request_id)(scope, receive, send_with_id)
+            await problem_response(fault, request_id, scope["path"])(scope, receive, send_with_id)
         finally:
             self._in_flight -= 1
             self._telemetry.in_flight.dec()
@@ -141,7 +141,7 @@ def answering_problems(
         try:
             return await endpoint(request)
         except Problem as problem:
-            return problem_response(problem, request_id_of(request))
+            return problem_response(problem, request_id_of(request), request.scope["path"])
 
     return answer
 
@@ -154,4 +154,4 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
         error.status_code, str(error.detail)
     )
     problem = Problem(error.status_code, detail, headers=dict(error.headers or {}))
-    return problem_response(problem, request_id_of(request))
+    return problem_response(problem, request_id_of(request), request.scope["path"])

@@ -79,10 +79,12 @@ def add_predictions(
         base = f"/models/{quote(model.name, safe='')}/predict"
         paths[base] = {"post": _operation(model, key, batch=False, named=True)}
         paths[f"{base}/batch"] = {"post": _operation(model, key, batch=True, named=True)}
+        paths[f"/models/{quote(model.name, safe='')}/invocations"] = {"post": _invocation(model, key)}
     if default is not None:
         key = schema_key(default.name)
         paths["/predict"] = {"post": _operation(default, key, batch=False, named=False)}
         paths["/predict/batch"] = {"post": _operation(default, key, batch=True, named=False)}
+        paths["/invocations"] = {"post": _invocation(default, "default")}
     paths["/feedback"] = {"post": _feedback_operation()}
     return document
 
@@ -219,6 +221,56 @@ def _operation(model: ServedModel, key: str, *, batch: bool, named: bool) -> dic
                 },
             },
             **problem_responses(*_PROBLEMS),
+        },
+    }
+
+
+def _invocation(model: ServedModel, key: str) -> dict[str, Any]:
+    """MLflow's scoring protocol."""
+    rows = {"type": "array", "items": {"type": "array"}}
+    records = {"type": "array", "items": {"type": "object"}, "minItems": 1}
+    split = {
+        "type": "object",
+        "required": ["data"],
+        "properties": {"columns": {"type": "array", "items": {"type": "string"}}, "data": rows},
+    }
+    by_key: dict[str, Any] = {
+        "dataframe_split": split,
+        "dataframe_records": records,
+        "instances": {"type": "array", "minItems": 1},
+        "inputs": {"type": ["array", "object"]},
+    }
+    shapes = [
+        {"type": "object", "required": [name], "properties": {name: schema, "params": {}}}
+        for name, schema in by_key.items()
+    ]
+    body: dict[str, Any] = {"schema": {"anyOf": shapes}}
+    if model.example is not None:
+        body["example"] = {"dataframe_records": [dict(model.example)]}
+    answer = {
+        "type": "object",
+        "required": ["predictions"],
+        "properties": {
+            "predictions": {"type": "array"},
+            "model": {"type": "string"},
+            "version": {"type": "integer"},
+            "prediction_ids": {"type": "array", "items": {"type": ["string", "null"]}},
+        },
+    }
+    return {
+        "tags": ["mlflow"],
+        "summary": f"MLflow's scoring protocol with {model.name}",
+        "operationId": f"invocations_{key}",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": body, "text/csv": {"schema": {"type": "string"}}},
+        },
+        "responses": {
+            "200": {
+                "description": f"{model.name} version {model.version}",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **problem_responses("400", "404", "408", "413", "415", "503"),
         },
     }
 

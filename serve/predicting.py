@@ -6,8 +6,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serve.answers import answer_rows, csv_answer, json_answer, wants_csv
-from serve.bodies import Rows, read_rows
+from serve.bodies import read_rows
 from serve.gate import read_body, request_id_of
 from serve.hosting import ModelHost
 from serve.input_schema import Batch
+from serve.invocations import read_invocation, write_invocation
 from serve.problems import Problem
 from serve.served_model import SLOW_ROW_MS, ServedModel
 from serve.telemetry import Telemetry
@@ -34,6 +36,21 @@ log = logging.getLogger("workbench.serve")
 INLINE_BYTES = 16_384
 """A body up to this size is answered on the event loop when its model is quick; a larger one in a thread."""
 _THREADS = 4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A prediction that was made and logged; what is left is to say so in the words of a protocol."""
+
+    model: ServedModel
+    predictions: Predictions
+    prediction_ids: Sequence[str | None]
+    latency_ms: float
+
+
+Reader = Callable[[ServedModel, bytes], Batch]
+"""Makes checked rows of a body; raises Problem."""
+Writer = Callable[[Outcome], Response]
 
 
 class Predictor:
@@ -58,25 +75,56 @@ class Predictor:
 
     async def predict(self, request: Request) -> Response:
         """POST /predict and /models/{name}/predict."""
-        return await self._answer(request, always_list=False)
+        return await self._predict_natively(request, always_list=False)
 
     async def predict_batch(self, request: Request) -> Response:
         """POST /predict/batch and /models/{name}/predict/batch."""
-        return await self._answer(request, always_list=True)
+        return await self._predict_natively(request, always_list=True)
+
+    async def invoke(self, request: Request) -> Response:
+        """POST /invocations and /models/{name}/invocations: MLflow's scoring protocol."""
+        model = self._host.find(request.path_params.get("name"))
+        content_type = request.headers.get("content-type", "")
+        return await self.answer(
+            request, model, lambda model, body: read_invocation(model, body, content_type), write_invocation
+        )
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, request: Request, *, always_list: bool) -> Response:
+    async def _predict_natively(self, request: Request, *, always_list: bool) -> Response:
         model = self._host.find(request.path_params.get("name"))
-        body = await read_body(request, self._settings.max_body, self._settings.timeout)
-        started = time.perf_counter()
         content_type = request.headers.get("content-type", "")
         as_csv = wants_csv(request.headers.get("accept", ""))
+        is_single = False
+
+        def read(model: ServedModel, body: bytes) -> Batch:
+            nonlocal is_single
+            rows = read_rows(body, content_type, model.loaded.names)
+            is_single = rows.is_single and not always_list
+            return model.schema.from_text(rows.rows) if rows.is_text else model.schema.from_json(rows.rows)
+
+        def write(outcome: Outcome) -> Response:
+            rows = answer_rows(
+                model.loaded,
+                model.name,
+                model.version,
+                outcome.predictions,
+                outcome.prediction_ids,
+                outcome.latency_ms,
+            )
+            return csv_answer(rows) if as_csv else json_answer(rows, is_single)
+
+        return await self.answer(request, model, read, write)
+
+    async def answer(self, request: Request, model: ServedModel, read: Reader, write: Writer) -> Response:
+        """Read the body, predict, log, and only then reply."""
+        body = await read_body(request, self._settings.max_body, self._settings.timeout)
+        started = time.perf_counter()
         request_id = request_id_of(request)
 
         def work() -> Response:
-            return self._work(model, body, content_type, always_list, as_csv, request_id, started)
+            return self._work(model, body, read, write, request_id, started)
 
         return await self._run(model, len(body), work)
 
@@ -102,16 +150,14 @@ class Predictor:
         self,
         model: ServedModel,
         body: bytes,
-        content_type: str,
-        always_list: bool,
-        as_csv: bool,
+        read: Reader,
+        write: Writer,
         request_id: str,
         started: float,
     ) -> Response:
         counters = self._telemetry.of(model)
         try:
-            rows = read_rows(body, content_type, model.loaded.names)
-            batch = model.schema.from_text(rows.rows) if rows.is_text else model.schema.from_json(rows.rows)
+            batch = read(model, body)
             predictions = _predict(model, batch)
         except Problem:
             counters.invalid.inc()
@@ -120,8 +166,7 @@ class Predictor:
             raise
         latency_s = time.perf_counter() - started
         ids = self._logged(model, batch, predictions, latency_s * 1000, request_id)
-        answers = answer_rows(model.loaded, model.name, model.version, predictions, ids, latency_s * 1000)
-        response = csv_answer(answers) if as_csv else json_answer(answers, _is_single(rows, always_list))
+        response = write(Outcome(model, predictions, ids, latency_s * 1000))
         counters.answered.inc(batch.n_rows)
         counters.latency.observe(latency_s)
         self._telemetry.tutorial_success.inc(batch.n_rows)
@@ -156,10 +201,6 @@ class Predictor:
             request_id=request_id,
         )
         return ids if is_logged else [None] * batch.n_rows
-
-
-def _is_single(rows: Rows, always_list: bool) -> bool:
-    return rows.is_single and not always_list
 
 
 def _predict(model: ServedModel, batch: Batch) -> Predictions:

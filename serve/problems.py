@@ -10,6 +10,14 @@ import orjson
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+_MLFLOW_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    500: "INTERNAL_ERROR",
+    501: "NOT_IMPLEMENTED",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
 MOST_ERRORS = 20
 """Field errors listed in one answer; the check of a body ends when it has found as many."""
 
@@ -35,18 +43,30 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         """A short word for metrics and logs."""
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """The answer for a problem; text from clients is only ever inside JSON strings."""
-    body: dict[str, Any] = {
+def problem_response(problem: Problem, request_id: str, path: str = "") -> Response:
+    """The answer for a problem at a path; text from clients is only ever inside JSON strings.
+
+    Clients of another protocol find their own members beside ours: `error_code` and `message` of MLflow's
+    scoring protocol, where a wrong field is a 400, and `error` of the Open Inference Protocol.
+    """
+    status = problem.status
+    body: dict[str, Any] = {}
+    if path.endswith("/invocations"):
+        status = 400 if status == 422 else status
+        body = {"error_code": _MLFLOW_CODES.get(status, "BAD_REQUEST"), "message": problem.detail}
+    elif path == "/v2" or path.startswith("/v2/"):
+        status = 400 if status == 422 else status
+        body = {"error": problem.detail}
+    body |= {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
         "detail": problem.detail,
         "request_id": request_id,
     }
     if problem.errors:
         body["errors"] = list(problem.errors[:MOST_ERRORS])
-    return Response(orjson.dumps(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+    return Response(orjson.dumps(body), status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -51,6 +51,8 @@ class ModelFile:
     """File of the estimator within `path`."""
     input_dtype: str = "float64"
     """Element type of a tensor signature."""
+    predict_fn: str = "predict"
+    """Method of the estimator whose answer MLflow's own prediction gives."""
     python_version: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     """Packages pinned in requirements.txt, by normalised name."""
@@ -88,6 +90,7 @@ def read_model_file(model_dir: Path) -> ModelFile:
             (sklearn or {}).get("serialization_format") or ("pickle" if sklearn else "")
         ),
         model_path=str((sklearn or {}).get("pickled_model") or python_function.get("model_path") or ""),
+        predict_fn=str(python_function.get("predict_fn") or "predict"),
         python_version=python_function.get("python_version"),
         versions=_read_requirements(model_dir / "requirements.txt"),
         metadata=metadata if isinstance(metadata, dict) else {},
