@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from store.errors import UsageError
@@ -227,11 +228,17 @@ def _sort_key(run: Run, order: Order) -> tuple[bool, Any]:
     return (missing if order.ascending else not missing), value
 
 
-def _like(text: str, pattern: str, flags: int = 0) -> bool:
+@lru_cache(maxsize=64)
+def like(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """What LIKE matches with its pattern, from the start of a text."""
     regex = re.escape(pattern).replace("%", ".*").replace("_", ".")
     start = "" if pattern.startswith("%") else "^"
     end = "" if pattern.endswith("%") else "$"
-    return re.match(f"{start}{regex}{end}", text, flags) is not None
+    return re.compile(f"{start}{regex}{end}", flags)
+
+
+def _like(text: str, pattern: str, flags: int = 0) -> bool:
+    return like(pattern, flags).match(text) is not None
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {

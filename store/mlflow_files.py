@@ -130,18 +130,29 @@ def write_value(owner: Path, kind: str, key: str, value: str) -> None:
 
 def read_metrics(folder: Path) -> tuple[dict[str, float], list[str]]:
     """The latest value of each metric (by step, time, value, as MLflow has it), and what is broken."""
-    metrics: dict[str, float] = {}
+    points, problems = read_metric_points(folder)
+    return {key: latest_value(found) for key, found in points.items()}, problems
+
+
+def read_metric_points(folder: Path) -> tuple[dict[str, list[tuple[int, int, float]]], list[str]]:
+    """Every point of each metric, as `read_points` has them, and what is broken."""
+    metrics: dict[str, list[tuple[int, int, float]]] = {}
     problems: list[str] = []
     for key, path in walk_keys(folder):
         try:
-            points = read_points(path)
+            metrics[key] = read_points(path)
         except FileNotFoundError:
             continue
         except BrokenFileError as error:
             problems.append(f"metric {key} {error}")
-            continue
-        metrics[key] = max((step, timestamp, value) for timestamp, step, value in points)[2]
     return metrics, problems
+
+
+def latest_value(points: list[tuple[int, int, float]]) -> float:
+    """The value MLflow shows for a metric: the one of the highest step, then time, then value."""
+    if len(points) == 1:
+        return points[0][2]
+    return max((step, timestamp, value) for timestamp, step, value in points)[2]
 
 
 def read_points(path: Path | str) -> list[tuple[int, int, float]]:
@@ -150,16 +161,12 @@ def read_points(path: Path | str) -> list[tuple[int, int, float]]:
 
 
 def _parse_points(path: Path | str) -> list[tuple[int, int, float]]:
-    points: list[tuple[int, int, float]] = []
     try:
         lines = _read(path).decode().splitlines()
-        for line in lines:
-            parts = line.strip().split(" ")
-            if len(parts) not in (2, 3, 5):
-                raise ValueError(line)
-            # With a dataset MLflow writes five fields and reads the step back as 0.
-            step = int(parts[2]) if len(parts) == 3 else 0
-            points.append((int(parts[0]), step, float(parts[1])))
+        try:
+            points = [(int(at), int(step), float(value)) for at, value, step in map(str.split, lines)]
+        except ValueError:
+            points = [_parse_point(line) for line in lines]
     except ValueError as error:
         raise BrokenFileError(f"has a line that is no point: {str(error)[:80]!r}") from error
     except (IsADirectoryError, PermissionError) as error:
@@ -167,6 +174,16 @@ def _parse_points(path: Path | str) -> list[tuple[int, int, float]]:
     if not points:
         raise BrokenFileError("is empty")
     return points
+
+
+def _parse_point(line: str) -> tuple[int, int, float]:
+    """A line of MLflow 1.0 (no step) up to the newest (five fields, with a dataset)."""
+    parts = line.strip().split(" ")
+    if len(parts) not in (2, 3, 5):
+        raise ValueError(line)
+    # With a dataset MLflow reads the step back as 0.
+    step = int(parts[2]) if len(parts) == 3 else 0
+    return int(parts[0]), step, float(parts[1])
 
 
 def walk_keys(folder: Path) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from store.mlflow_files import (
     META_FILE,
     BrokenFileError,
     from_ms,
+    latest_value,
     read_meta,
-    read_metrics,
+    read_metric_points,
     read_values,
     subfolders,
 )
@@ -77,9 +79,16 @@ def is_stray(run_folder: Path) -> bool:
 
 def read_run(run_folder: Path, experiment: Experiment) -> Run:
     """The run in a folder; what can't be read is missing from it and named by its `problem`."""
+    return read_run_and_points(run_folder, experiment)[0]
+
+
+def read_run_and_points(
+    run_folder: Path, experiment: Experiment
+) -> tuple[Run, dict[str, list[tuple[int, int, float]]]]:
+    """The run in a folder with every point of its metrics."""
     params, problems = read_values(run_folder / "params")
     tags, tag_problems = read_values(run_folder / "tags")
-    metrics, metric_problems = read_metrics(run_folder / "metrics")
+    points, metric_problems = read_metric_points(run_folder / "metrics")
     problems += tag_problems + metric_problems
     meta: dict[str, Any] = {}
     try:
@@ -93,22 +102,23 @@ def read_run(run_folder: Path, experiment: Experiment) -> Run:
             problems.insert(0, f"meta.yaml names experiment {meta.get('experiment_id')}")
         if from_ms(meta.get("start_time")) is None:
             problems.insert(0, "meta.yaml has no start_time")
-    return Run(
+    run = Run(
         run_id=run_folder.name,
         name=str(meta.get("run_name") or tags.get(RUN_NAME_TAG) or ""),
         experiment_id=experiment.experiment_id,
         experiment=experiment.name,
-        status=_STATUS.get(meta.get("status", 1), "UNKNOWN") if meta else "UNKNOWN",
+        status=_status(meta),
         started_at=from_ms(meta.get("start_time")),
         ended_at=from_ms(meta.get("end_time")),
         params=params,
-        metrics=metrics,
+        metrics={key: latest_value(found) for key, found in points.items()},
         tags=tags,
         artifact_uri=str(meta.get("artifact_uri") or ""),
         lifecycle_stage=str(meta.get("lifecycle_stage", "active")),
         problem="; ".join(problems) or None,
         user_id=str(meta.get("user_id") or ""),
     )
+    return run, points
 
 
 def is_searchable(run: Run) -> bool:
@@ -147,6 +157,13 @@ def read_logged_model(folder: Path) -> LoggedModel | None:
 def model_files(model: LoggedModel, store: Path) -> Path | None:
     """The folder of a logged model's files on this machine; None when gone."""
     return resolve(model.artifact_location, store)
+
+
+def _status(meta: Mapping[str, Any]) -> str:
+    if not meta:
+        return "UNKNOWN"
+    status = meta.get("status", 1)
+    return _STATUS.get(status, "UNKNOWN") if isinstance(status, int) else "UNKNOWN"
 
 
 def read_datasets(run_folder: Path) -> list[dict[str, str]]:

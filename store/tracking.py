@@ -65,12 +65,21 @@ def tracking_environment(uri: str) -> dict[str, str]:
     }
 
 
-def open_runs(uri: str) -> RunStore:
-    """The runs at an absolute URI (see `resolve_uri`); a file store is read without MLflow."""
+def open_runs(uri: str, layout: Layout | None = None) -> RunStore:
+    """The runs at an absolute URI (see `resolve_uri`); a file store is read without MLflow.
+
+    With `layout` its lists are answered from the run index there, else by reading every run.
+    """
     if is_file_store(uri):
+        root = file_store_path(uri)
+        if layout is not None:
+            from store.index_file import index_path
+            from store.run_index import RunIndex
+
+            return RunIndex(root, index_path(layout, root))
         from store.file_runs import FileRunStore
 
-        return FileRunStore(file_store_path(uri))
+        return FileRunStore(root)
     from store.client_runs import ClientRunStore
 
     return ClientRunStore(uri)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from store.errors import UsageError
 from store.file_runs import FileRunStore
 from store.filters import parse_filter, parse_order
+from store.run_index import RunIndex
 from store.tracking import tracking_environment
 
 METRICS = ("rmse", "f1_score", "val.loss", "train/auc", "learning rate")
@@ -62,6 +63,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FileRunSto
             client.delete_run(run_id)
     yield FileRunStore(root), client, experiments
     patch.undo()
+
+
+@pytest.fixture(scope="module")
+def index(store: tuple[FileRunStore, Any, list[str]]) -> Iterator[RunIndex]:
+    """The index of the same store."""
+    index = RunIndex(store[0].root, store[0].root.parent / "index.sqlite")
+    yield index
+    index.close()
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +156,7 @@ orders = st.lists(
 @example(text=None, order_by=["metrics.rmse DESC", "params.depth"], deleted=False)
 def test_search_answers_as_mlflow_does(
     store: tuple[FileRunStore, Any, list[str]],
+    index: RunIndex,
     read_by_mlflow: dict[bool, list[Any]],
     text: str | None,
     order_by: list[str],
@@ -155,8 +165,9 @@ def test_search_answers_as_mlflow_does(
     from mlflow.utils.search_utils import SearchUtils
 
     expected = SearchUtils.sort(SearchUtils.filter(read_by_mlflow[deleted], text), order_by)
-    ours = store[0].list(filter=text, order_by=order_by, deleted=deleted)
-    assert [run.run_id for run in ours] == [run.info.run_id for run in expected]
+    for runs in (store[0], index):
+        ours = runs.list(filter=text, order_by=order_by, deleted=deleted)
+        assert [run.run_id for run in ours] == [run.info.run_id for run in expected]
 
 
 def test_a_whole_search_answers_as_mlflow_does(store: tuple[FileRunStore, Any, list[str]]) -> None:
@@ -172,9 +183,11 @@ def test_a_whole_search_answers_as_mlflow_does(store: tuple[FileRunStore, Any, l
     )
 
 
-def test_lists_of_run_ids_answer_as_mlflow_does(store: tuple[FileRunStore, Any, list[str]]) -> None:
+def test_lists_of_run_ids_answer_as_mlflow_does(
+    store: tuple[FileRunStore, Any, list[str]], index: RunIndex
+) -> None:
     runs, client, experiments = store
-    some = [run.run_id for run in runs.list(limit=3)]
+    some = [run.run_id for run in index.list(limit=3)]
     for text in (
         f"run_id IN ('{some[0]}', '{some[1]}')",
         f'attributes.run_id NOT IN ("{some[0]}")',
@@ -182,12 +195,17 @@ def test_lists_of_run_ids_answer_as_mlflow_does(store: tuple[FileRunStore, Any, 
     ):
         expected = [run.info.run_id for run in client.search_runs(experiments, text)]
         assert [run.run_id for run in runs.list(filter=text)] == expected
+        assert [run.run_id for run in index.list(filter=text)] == expected
 
 
-def test_values_are_read_as_mlflow_reads_them(store: tuple[FileRunStore, Any, list[str]]) -> None:
+@pytest.mark.parametrize("by_index", [False, True])
+def test_values_are_read_as_mlflow_reads_them(
+    store: tuple[FileRunStore, Any, list[str]], index: RunIndex, by_index: bool
+) -> None:
     runs, client, experiments = store
+    indexed = {run.run_id: run for run in (*index.list(), *index.list(deleted=True))}
     for theirs in client.search_runs(experiments, run_view_type=3):
-        ours = runs.get(theirs.info.run_id)
+        ours = indexed[theirs.info.run_id] if by_index else runs.get(theirs.info.run_id)
         assert ours.params == theirs.data.params
         assert ours.tags == theirs.data.tags
         assert repr(sorted(ours.metrics.items())) == repr(sorted(theirs.data.metrics.items()))

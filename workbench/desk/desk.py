@@ -53,7 +53,7 @@ class Desk:
     def runs(self) -> RunStore:
         from store.tracking import open_runs
 
-        return open_runs(self.tracking_uri)
+        return open_runs(self.tracking_uri, self.layout)
 
     @cached_property
     def registry(self) -> Registry:

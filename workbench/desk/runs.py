@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from store.live_runs import LiveRuns
+    from store.run_index import RunIndex
     from store.runs import Run, RunStore
     from workbench.desk.desk import Desk
 
@@ -67,14 +67,10 @@ class _Polled:
         self._asked.clear()
 
 
-def _source(desk: Desk) -> LiveRuns | _Polled:
-    from store.file_runs import FileRunStore
+def _source(desk: Desk) -> RunIndex | _Polled:
+    from store.run_index import RunIndex
 
-    if isinstance(desk.runs, FileRunStore):
-        from store.live_runs import LiveRuns
-
-        return LiveRuns(desk.runs)
-    return _Polled(desk.runs)
+    return desk.runs if isinstance(desk.runs, RunIndex) else _Polled(desk.runs)
 
 
 def expire_runs(desk: Desk) -> None:
