@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from serve.gate import Gate, answer_http_exception, answering_problems, request_id_of
 from serve.hosting import ModelHost
+from serve.inference_v2 import InferenceProtocol
 from serve.labels import FeedbackDesk
 from serve.openapi import add_predictions, field_schema
 from serve.predicting import Predictor
@@ -64,6 +65,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         ("/feedback", feedback.take),
     ):
         app.router.routes.append(Route(path, answering_problems(endpoint), methods=["POST"]))
+    app.router.routes += InferenceProtocol(services.host, predictor).routes()
     _add_views(app, services)
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)

@@ -8,19 +8,15 @@ from urllib.parse import quote
 
 from serve.answers import class_key
 from serve.fields import Field
-from serve.problems import MEDIA_TYPE
+from serve.openapi_protocols import (
+    PROBLEMS,
+    inference_paths,
+    inference_server_paths,
+    invocation,
+    problem_responses,
+)
 from serve.served_model import ServedModel
 
-_PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
-_PROBLEMS = {
-    "400": "The body is no JSON, CSV or JSON lines",
-    "404": "No such model",
-    "408": "The body came too slowly",
-    "413": "The body is too large",
-    "415": "The content type can't hold records",
-    "422": "A field is unknown, missing, mistyped or out of range",
-    "503": "No model is loaded, too many requests, or no answer in time",
-}
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "request_id"],
@@ -79,12 +75,14 @@ def add_predictions(
         base = f"/models/{quote(model.name, safe='')}/predict"
         paths[base] = {"post": _operation(model, key, batch=False, named=True)}
         paths[f"{base}/batch"] = {"post": _operation(model, key, batch=True, named=True)}
-        paths[f"/models/{quote(model.name, safe='')}/invocations"] = {"post": _invocation(model, key)}
+        paths.update(inference_paths(model, key))
+        paths[f"/models/{quote(model.name, safe='')}/invocations"] = {"post": invocation(model, key)}
     if default is not None:
         key = schema_key(default.name)
         paths["/predict"] = {"post": _operation(default, key, batch=False, named=False)}
         paths["/predict/batch"] = {"post": _operation(default, key, batch=True, named=False)}
-        paths["/invocations"] = {"post": _invocation(default, "default")}
+        paths["/invocations"] = {"post": invocation(default, "default")}
+    paths.update(inference_server_paths())
     paths["/feedback"] = {"post": _feedback_operation()}
     return document
 
@@ -220,57 +218,7 @@ def _operation(model: ServedModel, key: str, *, batch: bool, named: bool) -> dic
                     "text/csv": {"schema": {"type": "string"}},
                 },
             },
-            **problem_responses(*_PROBLEMS),
-        },
-    }
-
-
-def _invocation(model: ServedModel, key: str) -> dict[str, Any]:
-    """MLflow's scoring protocol."""
-    rows = {"type": "array", "items": {"type": "array"}}
-    records = {"type": "array", "items": {"type": "object"}, "minItems": 1}
-    split = {
-        "type": "object",
-        "required": ["data"],
-        "properties": {"columns": {"type": "array", "items": {"type": "string"}}, "data": rows},
-    }
-    by_key: dict[str, Any] = {
-        "dataframe_split": split,
-        "dataframe_records": records,
-        "instances": {"type": "array", "minItems": 1},
-        "inputs": {"type": ["array", "object"]},
-    }
-    shapes = [
-        {"type": "object", "required": [name], "properties": {name: schema, "params": {}}}
-        for name, schema in by_key.items()
-    ]
-    body: dict[str, Any] = {"schema": {"anyOf": shapes}}
-    if model.example is not None:
-        body["example"] = {"dataframe_records": [dict(model.example)]}
-    answer = {
-        "type": "object",
-        "required": ["predictions"],
-        "properties": {
-            "predictions": {"type": "array"},
-            "model": {"type": "string"},
-            "version": {"type": "integer"},
-            "prediction_ids": {"type": "array", "items": {"type": ["string", "null"]}},
-        },
-    }
-    return {
-        "tags": ["mlflow"],
-        "summary": f"MLflow's scoring protocol with {model.name}",
-        "operationId": f"invocations_{key}",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": body, "text/csv": {"schema": {"type": "string"}}},
-        },
-        "responses": {
-            "200": {
-                "description": f"{model.name} version {model.version}",
-                "content": {"application/json": {"schema": answer}},
-            },
-            **problem_responses("400", "404", "408", "413", "415", "503"),
+            **problem_responses(*PROBLEMS),
         },
     }
 
@@ -310,12 +258,4 @@ def _feedback_operation() -> dict[str, Any]:
             },
             **problem_responses("400", "408", "413", "415", "422", "503"),
         },
-    }
-
-
-def problem_responses(*statuses: str) -> dict[str, Any]:
-    """The error answers of an operation."""
-    return {
-        status: {"description": _PROBLEMS[status], "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}}
-        for status in statuses
     }
