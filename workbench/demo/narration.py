@@ -142,15 +142,22 @@ def _next_commands(summary: Summary, is_serving: bool) -> list[tuple[str, str]]:
 
 def _outcome(trained: Trained) -> str:
     metric = SHOWN_METRIC[trained.pipeline]
-    value = f"{metric} {number(trained.metrics.get(metric))}"
-    if trained.promoted:
-        mark, what = "✓", f"v{trained.version} is champion"
+    value = trained.metrics.get(metric)
+    against = f"v{trained.champion_version}'s {_short(trained.champion_value)}"
+    if trained.promoted and trained.champion_version is None:
+        mark, what = "✓", f"v{trained.version} is champion, the first"
+    elif trained.promoted:
+        mark, what = "✓", f"v{trained.version} is champion, better than {against}"
     elif trained.version is not None:
         mark, what = "·", f"v{trained.version} is challenger"
     else:
-        mark, what = "✗", "refused"
-    reason = f": {trained.verdict}" if trained.verdict else ""
-    return f"{mark} {trained.pipeline} · {trained.name:<14} {value:<15} {what}{reason}"
+        mark, what = "✗", f"refused: not better than {against}"
+    name = f"{trained.pipeline} · {trained.name}"
+    return f"{mark} {name:<18} {metric:>7} {_short(value):<7} {what}"
+
+
+def _short(value: float | None) -> str:
+    return "—" if value is None else f"{value:.4g}"
 
 
 def _quoted(path: Path) -> str:

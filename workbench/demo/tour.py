@@ -47,14 +47,15 @@ CHAPTERS = 4
 
 @dataclass(frozen=True)
 class Trained:
-    """What one training of the demo came to; `verdict` is the gate's reason in words."""
+    """What one training of the demo came to, beside the champion it was compared with."""
 
     pipeline: str
     name: str
     metrics: Mapping[str, float]
     version: int | None
     promoted: bool
-    verdict: str
+    champion_version: int | None
+    champion_value: float | None
 
 
 @dataclass
@@ -187,7 +188,8 @@ class Tour:
             metrics=dict(result.metrics),
             version=result.version,
             promoted=result.promoted,
-            verdict=result.gate.reasons[0] if result.gate else "",
+            champion_version=result.gate.champion_version if result.gate else None,
+            champion_value=result.gate.champion_value if result.gate else None,
         )
         steps.finish(step, asdict(trained))
         self._narrator.trained(trained)
