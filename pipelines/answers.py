@@ -65,7 +65,7 @@ def positions(labels: Any, classes: Sequence[Any]) -> NDArray[np.intp]:
     order = np.argsort(known)
     found = order[np.clip(np.searchsorted(known[order], labels), 0, len(known) - 1)]
     if not bool((known[found] == labels).all()):
-        stranger = labels[known[found] != labels][0]
+        stranger = labels[known[found] != labels].tolist()[0]
         raise ValueError(f"class {stranger!r} is none of {', '.join(map(str, classes))}")
     codes: NDArray[np.intp] = found.astype(np.intp)
     return codes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.columns import ColumnGuess, Kind, TaskName, infer_kinds
-from pipelines.estimators import DEFAULT, make_estimator, needs_scaling, takes_missing
+from pipelines.estimators import DEFAULT, check_task, make_estimator, needs_scaling, takes_missing
 from pipelines.settings import PipelineSettings
 from pipelines.user_module import UserModule, apply_features, call_build
 from store.errors import TrainingError
@@ -77,6 +77,7 @@ def build_pipeline(
         kinds = guesses
     if user is not None and user.build is not None:
         estimator = call_build(user, settings.params)
+        check_task(estimator, f"what build() in {user.path} returns", task == "regression")
         _seed(estimator, settings.split.seed)
         if isinstance(estimator, Pipeline):
             pipeline = Pipeline([*steps, *estimator.steps]) if steps else estimator

@@ -67,6 +67,7 @@ def make_estimator(name: str, task: TaskName, params: Mapping[str, Any], seed: i
     known = _parameters(kind)
     settings = dict(params)
     if known is not None:
+        settings = {_spelled(key, known): value for key, value in settings.items()}
         unknown = [key for key in settings if key not in known]
         if unknown:
             raise TrainingError(
@@ -167,8 +168,6 @@ def _by_path(path: str) -> Any:
 
 
 def _check_class(kind: Any, name: str, is_regression: bool) -> None:
-    from sklearn.base import is_classifier, is_regressor
-
     if not inspect.isclass(kind) or not hasattr(kind, "fit") or not hasattr(kind, "predict"):
         raise TrainingError(
             f"{name} is no estimator: it lacks fit and predict", "Take a scikit-learn estimator."
@@ -177,11 +176,22 @@ def _check_class(kind: Any, name: str, is_regression: bool) -> None:
         example = kind()
     except Exception:  # it has required parameters; whether it fits the task shows when it is made
         return
-    if is_regression and is_classifier(example):
+    check_task(example, name, is_regression)
+
+
+def check_task(estimator: Any, name: str, is_regression: bool) -> None:
+    """TrainingError for a classifier where numbers are predicted, and the other way round."""
+    from sklearn.base import is_classifier, is_regressor
+
+    try:
+        is_other = is_classifier(estimator) if is_regression else is_regressor(estimator)
+    except Exception:  # estimators of third parties may have no tags; whether they fit shows in fitting
+        return
+    if is_other and is_regression:
         raise TrainingError(
             f"{name} is a classifier, and the task is regression", "Take a regressor, or set task."
         )
-    if not is_regression and is_regressor(example):
+    if is_other:
         raise TrainingError(
             f"{name} is a regressor, and the task is classification", "Take a classifier, or set task."
         )
@@ -193,6 +203,13 @@ def _parameters(kind: Any) -> set[str] | None:
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()):
         return None
     return {name for name in signature.parameters if name != "self"}
+
+
+def _spelled(key: str, known: Iterable[str]) -> str:
+    """The parameter that a name in lower case stands for: environment variables can't tell `C` from `c`."""
+    names = set(known)
+    alike = [name for name in names if name.lower() == key]
+    return alike[0] if key not in names and len(alike) == 1 else key
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:

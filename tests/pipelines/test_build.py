@@ -132,6 +132,12 @@ def test_a_users_mistake_is_reported_by_line(tmp_path: Path, text: str, message:
     assert caught.value.hint
 
 
+def test_a_users_regressor_for_classes_is_refused(tmp_path: Path) -> None:
+    text = "from sklearn.linear_model import Ridge\ndef build(params):\n    return Ridge()\n"
+    with pytest.raises(TrainingError, match="is a regressor, and the task is classification"):
+        build(NUMBERS, module(tmp_path, text))
+
+
 def test_nothing_left_to_learn_from_is_said(tmp_path: Path) -> None:
     user = module(tmp_path, "def features(frame):\n    frame['a'] = 1\n    return frame[['a']]\n")
     with pytest.raises(TrainingError, match="no column is left"):

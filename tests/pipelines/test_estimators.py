@@ -45,3 +45,7 @@ def test_scale_matters_to_linear_models_and_not_to_trees() -> None:
     assert needs_scaling(make_estimator("logistic_regression", "binary", {}, 0))
     assert needs_scaling(make_estimator("knn", "regression", {}, 0))
     assert not needs_scaling(make_estimator("random_forest", "binary", {}, 0))
+
+
+def test_a_parameter_from_an_environment_variable_finds_its_capitals() -> None:
+    assert make_estimator("logistic_regression", "binary", {"c": 0.5}, seed=1).C == 0.5
