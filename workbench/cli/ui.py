@@ -52,6 +52,8 @@ def open_ui(start: Path, *, owns_server: bool = False) -> Outcome:
             write_state(outcome.desk.layout, outcome.state)
         if outcome.stop_server and outcome.desk is not None:
             _stop_server(outcome)
+        if outcome.error is not None:
+            raise outcome.error
         if outcome.exit_code:
             sys.exit(outcome.exit_code)
         if not outcome.next_command:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -40,6 +40,9 @@ class Outcome:
     stop_server: bool = False
     next_command: tuple[str, ...] = ()
     """A command of `workbench` to go on with."""
+
+    error: WorkbenchError | None = None
+    """Why there was nothing to show."""
 
     desk: Desk | None = None
     state: State = field(default_factory=dict)
@@ -150,7 +153,7 @@ class WorkbenchApp(Asking, App[Outcome]):
         from workbench.tui.frame.report import error_report
 
         if isinstance(error, WorkbenchError):
-            self.exit(Outcome(exit_code=error.exit_code), message=f"workbench: {error}")
+            self.exit(Outcome(exit_code=error.exit_code, error=error), return_code=error.exit_code)
         else:
             self.push_screen(error_report(error))
 
@@ -283,7 +286,7 @@ class WorkbenchApp(Asking, App[Outcome]):
             if screen.is_mounted and screen.has_looked:
                 state[name] = screen.remember()
         self.exit(
-            Outcome(outcome.exit_code, outcome.stop_server, outcome.next_command, self.desk, state),
+            replace(outcome, desk=self.desk, state=state),
             return_code=outcome.exit_code,
         )
 

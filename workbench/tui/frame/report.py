@@ -80,12 +80,12 @@ def help_for(screen: Screen[object]) -> ReportScreen:
         active for active in screen.active_bindings.values() if active.enabled and active.binding.description
     ]
     for active in actives:
-        by_action.setdefault((str(active.node), active.binding.action), []).append(
+        by_action.setdefault((str(active.node), active.binding.id or active.binding.action), []).append(
             screen.app.get_key_display(active.binding)
         )
     for active in actives:
         binding = active.binding
-        place = (str(active.node), binding.action)
+        place = (str(active.node), binding.id or binding.action)
         if place in seen or binding.system:
             continue
         seen.add(place)
