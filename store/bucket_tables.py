@@ -74,6 +74,13 @@ TABLES = {
     "performance": PERFORMANCE_COLUMNS,
 }
 
+ORDERS = {
+    "histograms": "kind, feature, model, version, role, bucket",
+    "volumes": "bucket",
+    "performance": "bucket",
+}
+"""How rows are best laid out, where that is not the order they came in."""
+
 _BUCKET = "time_bucket(INTERVAL 5 minutes, predicted_at)"
 _COUNTERS = ("nulls", "nans", "positive_infinite", "negative_infinite", "unseen")
 _HISTOGRAM_KEY = "model, version, role, kind, feature, bucket"

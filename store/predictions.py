@@ -144,6 +144,28 @@ class PredictionReader:
             }
         return Table(tuple(shown), [tuple(row[name] for name in shown) for row in rows], self.note)
 
+    def new_labels(self, since: datetime, model: str | None = None) -> Table:
+        """Predictions with the labels received after `since`: the latest of each, oldest prediction first."""
+        condition = "" if model is None else " AND p.model = ?"
+        with self._open() as connection:
+            connection.execute(
+                "CREATE TEMP TABLE received AS SELECT prediction_id,"
+                " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
+                " max(received_at) AS received_at FROM feedback WHERE received_at > ? GROUP BY prediction_id",
+                [since.astimezone(UTC).replace(tzinfo=None)],
+            )
+            ids = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM received").fetchall()
+            # Ids are in order of time, so by their bounds DuckDB passes over most of the file.
+            cursor = connection.execute(
+                "SELECT p.prediction_id, p.model, p.version, p.role, p.predicted_at, p.prediction, p.label,"
+                " p.probability, r.latest.actual AS actual, r.latest.label AS actual_label, r.received_at"
+                " FROM predictions p JOIN received r USING (prediction_id)"
+                f" WHERE p.prediction_id >= ? AND p.prediction_id <= ?{condition} ORDER BY p.predicted_at",
+                [*ids[0], *([] if model is None else [model])],
+            )
+            columns = tuple(column[0] for column in cursor.description or ())
+            return Table(columns, cursor.fetchall(), self.note)
+
     def counts(self) -> list[ModelCount]:
         """Predictions and labels of each model version, in order of name and version."""
         with self._open() as connection:
@@ -178,8 +200,9 @@ class PredictionReader:
                         row[0]
                         for row in connection.execute(
                             f"SELECT prediction_id FROM {ATTACHED}.predictions"
-                            " WHERE prediction_id IN (SELECT unnest(?::VARCHAR[]))",
-                            [unseen],
+                            " WHERE prediction_id IN (SELECT unnest(?::VARCHAR[]))"
+                            " AND prediction_id BETWEEN ? AND ?",
+                            [unseen, min(unseen), max(unseen)],
                         ).fetchall()
                     )
         except HeldError as error:

@@ -1,0 +1,59 @@
+"""Writing the DuckDB file anew, without the room that deleted and replaced rows left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from store.bucket_tables import ORDERS
+from store.database import TABLES, create_tables, explained, writing
+from store.errors import StorageError
+from store.fold import make_views
+from store.layout import Layout
+from store.locks import locked
+
+
+@dataclass(frozen=True)
+class Vacuumed:
+    """Sizes of the file before and after."""
+
+    bytes_before: int
+    bytes_after: int
+
+
+def vacuum(layout: Layout, *, timeout_s: float = 30.0) -> Vacuumed:
+    """Write the file anew beside the old one, which it then replaces; appends go on meanwhile.
+
+    Raises BusyError where the fold or another process has it for longer than `timeout_s`, StorageError where
+    the disk has no room for a second file.
+    """
+    import duckdb
+
+    new = layout.run / "predictions.vacuum.duckdb"
+    before = layout.predictions.stat().st_size if layout.predictions.exists() else 0
+    if not before:
+        return Vacuumed(0, 0)
+    with locked(layout.run / "fold.lock", what="vacuuming the prediction log", timeout_s=timeout_s):
+        try:
+            new.unlink(missing_ok=True)
+            with writing(layout, timeout_s=timeout_s) as connection:
+                path = str(new).replace("'", "''")
+                connection.execute(f"ATTACH '{path}' AS fresh")
+                connection.execute("USE fresh")
+                create_tables(connection)
+                connection.execute("DELETE FROM meta")
+                name = layout.predictions.stem
+                for table in TABLES:
+                    order = f" ORDER BY {ORDERS[table]}" if table in ORDERS else ""
+                    connection.execute(f'INSERT INTO {table} FROM "{name}".main.{table}{order}')
+                make_views(connection)
+                connection.execute(f'USE "{name}"')
+                connection.execute("DETACH fresh")
+                # Still under DuckDB's own lock, so that nobody writes to the file that goes.
+                new.replace(layout.predictions)
+        except OSError as error:
+            raise StorageError(f"cannot write {new}: {error.strerror}", "Free the disk.") from error
+        except duckdb.Error as error:
+            raise explained(error, layout.predictions) from error
+        finally:
+            new.unlink(missing_ok=True)
+    return Vacuumed(before, layout.predictions.stat().st_size)
