@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -11,6 +13,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.text import Text
 from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -289,6 +292,17 @@ class WorkbenchApp(Asking, App[Outcome]):
             replace(outcome, desk=self.desk, state=state),
             return_code=outcome.exit_code,
         )
+
+    def _fatal_error(self) -> None:
+        """A handler that crashes ends the UI with one line, like any command, unless somebody debugs."""
+        error = sys.exc_info()[1]
+        if error is None or os.environ.get("WORKBENCH_DEBUG", "0") not in ("", "0"):
+            super()._fatal_error()
+            return
+        reason = " ".join(str(error).split()) or "no message"
+        what = f"unexpected {type(error).__name__}: {reason}"
+        self._exit_renderables.append(Text(f"workbench: {what}. Run workbench --debug for the traceback."))
+        self._close_messages_no_wait()
 
     def _catch_signals(self) -> None:
         """A terminal that is lost, or a request to end, leaves the terminal as it was and servers running."""

@@ -18,6 +18,7 @@ SIZE = (132, 34)
 _REST_S = 0.1
 _WEB_FONTS = re.compile(r"\s*@font-face \{[^}]*\}")
 """Whoever looks at the picture has a monospaced font; none is fetched."""
+_FONTS = "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
 
 
 async def draw(place: Path, picture: Path, size: tuple[int, int], keys: Sequence[str]) -> None:
@@ -36,7 +37,8 @@ async def draw(place: Path, picture: Path, size: tuple[int, int], keys: Sequence
                 )
                 quiet = quiet + 1 if is_settled else 0
         drawn = app.export_screenshot(title="workbench", simplify=True)
-    picture.write_text(_WEB_FONTS.sub("", drawn), "utf-8")
+    drawn = _WEB_FONTS.sub("", drawn).replace("Fira Code, monospace", _FONTS)
+    picture.write_text(drawn, "utf-8")
 
 
 def main() -> None:

@@ -216,3 +216,14 @@ def test_the_first_picture_comes_before_anything_heavy_is_imported(shop: Path) -
     )
     done = subprocess.run([sys.executable, "-c", code, str(shop)], capture_output=True, text=True, check=True)
     assert "heavy: []" in done.stderr
+
+
+def test_a_handler_that_crashes_ends_it_with_one_line(terminal: Callable[..., Terminal], shop: Path) -> None:
+    code = CRASH.replace("screens.runs.list_runs = crash", "screens.runs.RunsScreen.action_deleted = crash")
+    session = terminal(shop, code=code)
+    session.until("boosting")
+    session.press("D")
+    assert session.exit_code() == 1
+    assert session.is_as_before()
+    assert "unexpected ZeroDivisionError: in a worker" in ESCAPES.sub(b"", session.output).decode()
+    assert "Traceback" not in session.output.decode()
