@@ -87,6 +87,13 @@ class HeldError(BusyError):
     """Another process has the DuckDB file open."""
 
 
+class DamagedError(StorageError):
+    """What is in the file is no longer what DuckDB wrote."""
+
+
+_DAMAGE = ("not a valid duckdb", "corrupt", "checksum", "deserializ", "failed to load metadata")
+
+
 class _OneAtATime:
     """The right of one thread of this process to have DuckDB files open."""
 
@@ -189,10 +196,12 @@ def explained(error: Exception, path: Path) -> StorageError:
         return StorageError(f"{path} was written by a newer DuckDB: {text}", "Upgrade the duckdb package.")
     if "read-only file system" in lowered or "permission denied" in lowered:
         return StorageError(f"cannot write {path}: {text}", "Mend its permissions.")
-    return StorageError(
-        f"{path} can't be used, it may be damaged: {text}",
-        "Move it aside; what is still in the spool is folded into a new one.",
-    )
+    if any(word in lowered for word in _DAMAGE):
+        return DamagedError(
+            f"{path} is damaged: {text}",
+            "Make it again from the archive with: workbench store check --rebuild",
+        )
+    return StorageError(f"{path} can't be used: {text}", "See what is wrong with: workbench store check")
 
 
 def create_tables(connection: DuckDBPyConnection) -> None:
@@ -230,26 +239,45 @@ def _migrate(connection: DuckDBPyConnection) -> None:
     connection.execute("COMMIT")
 
 
-def _create(layout: Layout) -> None:
-    """Make the file aside and move it into place, so that a crash leaves a whole one or none."""
+@contextmanager
+def create_aside(layout: Layout) -> Iterator[DuckDBPyConnection]:
+    """Make a file with empty tables beside the real one, for `move_into_place`; a crash leaves nothing."""
     import duckdb
 
     layout.ensure()
-    new = layout.run / "predictions.new.duckdb"
+    new = _aside(layout)
     try:
         for leftover in (new, new.with_name(new.name + ".wal")):
             leftover.unlink(missing_ok=True)
         connection = duckdb.connect(str(new), config=_WRITER_CONFIG)
         try:
             create_tables(connection)
+            yield connection
         finally:
             connection.close()
-        if not layout.predictions.exists():
-            new.rename(layout.predictions)
     except OSError as error:
         raise StorageError(f"cannot make {layout.predictions}: {error.strerror}", "Free the disk.") from error
     except duckdb.Error as error:
         raise explained(error, layout.predictions) from error
+
+
+def move_into_place(layout: Layout) -> None:
+    """Let the file made aside be the one, unless there is one."""
+    try:
+        if not layout.predictions.exists():
+            _aside(layout).rename(layout.predictions)
+    except OSError as error:
+        raise StorageError(f"cannot make {layout.predictions}: {error.strerror}", "Free the disk.") from error
+
+
+def _aside(layout: Layout) -> Path:
+    return layout.run / "predictions.new.duckdb"
+
+
+def _create(layout: Layout) -> None:
+    with create_aside(layout):
+        pass
+    move_into_place(layout)
 
 
 def _retry(action: Any, layout: Layout, deadline: float) -> Any:

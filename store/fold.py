@@ -7,12 +7,14 @@ segment deleted. So wherever it is killed, the next fold continues where the rec
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.archive import ArchivedRows, archive_segment, keep_archive
 from store.batches import Batch
 from store.bucket_tables import (
     add_histograms,
@@ -22,12 +24,13 @@ from store.bucket_tables import (
     stored_features,
     without_recounts,
 )
-from store.database import HeldError, reading, writing
+from store.database import DamagedError, HeldError, reading, writing
 from store.errors import BusyError, StorageError
 from store.files import write_atomically
 from store.histograms import Tally, tally
 from store.layout import Layout
 from store.locks import locked
+from store.rebuild import drop_old, rebuild
 from store.recounting import needs_recount, recount_some
 from store.settings import StoreSettings
 from store.spool import list_segments, lock_if_complete, read_chunks
@@ -65,9 +68,32 @@ def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
         return FoldReport()
     try:
         with locked(layout.run / "fold.lock", what="folding the prediction log", timeout_s=0):
-            return _Fold(layout).run()
+            settings = settings or StoreSettings()
+            try:
+                report = _Fold(layout, settings).run()
+            except DamagedError as error:
+                if not settings.archive_days:
+                    raise
+                rebuild(layout, error.message)
+                report = _Fold(layout, settings).run()
+            _keep_house(layout, settings)
+            return report
     except BusyError as error:
         return FoldReport(skipped=error.message)
+
+
+HOUSEKEEPING_SECONDS = 3_600.0
+_housekept: dict[Path, float] = {}
+
+
+def _keep_house(layout: Layout, settings: StoreSettings) -> None:
+    """Once an hour, and when a process begins to fold: pack the archive and drop what is too old."""
+    if time.monotonic() - _housekept.get(layout.state, float("-inf")) < HOUSEKEEPING_SECONDS:
+        return
+    _housekept[layout.state] = time.monotonic()
+    kept_days = min(settings.archive_days, settings.retention_days or settings.archive_days)
+    keep_archive(layout, kept_days)
+    drop_old(layout, settings)
 
 
 # Sizes of segments that are in DuckDB as far as they go: what spares an idle process opening it.
@@ -105,8 +131,9 @@ class _Plan:
 class _Fold:
     """One run of the fold, under its lock."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, settings: StoreSettings) -> None:
         self._layout = layout
+        self._archives = settings.archive_days > 0
         self._taken_to: dict[str, int] = {}
         self._torn: list[str] = []
         self._predictions = self._feedback = self._segments = 0
@@ -141,7 +168,10 @@ class _Fold:
                 return False
             self._taken_to.update(plan.taken_to)
             for segment in plan.ended:
-                segment.unlink(missing_ok=True)
+                if self._archives:
+                    archive_segment(self._layout, segment)
+                else:
+                    segment.unlink(missing_ok=True)
                 _folded_sizes.pop(segment, None)
         self._predictions += plan.batch.n_predictions
         self._feedback += plan.batch.n_feedback
@@ -196,8 +226,17 @@ class _Fold:
 
 
 def _commit(connection: DuckDBPyConnection, plan: _Plan, existing: set[str]) -> None:
-    batch = plan.batch
     connection.execute("BEGIN")
+    insert(connection, plan.batch)
+    recorded = dict(connection.execute("SELECT name, taken_to FROM segments").fetchall())
+    recorded = {name: end for name, end in recorded.items() if name in existing} | plan.taken_to
+    connection.execute("DELETE FROM segments")
+    connection.executemany("INSERT INTO segments VALUES (?, ?)", [*recorded.items()])
+    connection.execute("COMMIT")
+
+
+def insert(connection: DuckDBPyConnection, batch: Batch | ArchivedRows) -> None:
+    """Add rows to all tables that they concern, within the caller's transaction."""
     _add_schemas(connection, batch)
     if batch.n_predictions:
         rows = batch.predictions()
@@ -217,11 +256,6 @@ def _commit(connection: DuckDBPyConnection, plan: _Plan, existing: set[str]) -> 
             connection.execute(
                 f"INSERT INTO {table} BY NAME FROM new_feedback {join} JOIN known USING (prediction_id)"
             )
-    recorded = dict(connection.execute("SELECT name, taken_to FROM segments").fetchall())
-    recorded = {name: end for name, end in recorded.items() if name in existing} | plan.taken_to
-    connection.execute("DELETE FROM segments")
-    connection.executemany("INSERT INTO segments VALUES (?, ?)", [*recorded.items()])
-    connection.execute("COMMIT")
 
 
 def _tallies(connection: DuckDBPyConnection, rows: pa.Table) -> Iterator[Tally]:
@@ -246,7 +280,7 @@ def _adopt_feedback(connection: DuckDBPyConnection) -> None:
     connection.execute(f"DELETE FROM feedback_aside WHERE {arrived}")
 
 
-def _add_schemas(connection: DuckDBPyConnection, batch: Batch) -> None:
+def _add_schemas(connection: DuckDBPyConnection, batch: Batch | ArchivedRows) -> None:
     """Record new schemas and models, and bring the views up to date with them."""
     schemas = {row[0] for row in connection.execute("SELECT DISTINCT schema_id FROM schemas").fetchall()}
     rows = [row for row in batch.schema_rows() if row[0] not in schemas]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from store.settings_base import Settings
 
 
@@ -22,6 +24,12 @@ class StoreSettings(Settings):
 
     durability: Literal["process", "fsync"] = "process"
     """`process`: an acknowledged prediction survives any crash of a process; `fsync`: a power cut too."""
+
+    archive_days: int = Field(default=30, ge=0)
+    """How long what was logged is also kept as Parquet, to make a damaged DuckDB file again; 0: not at all."""
+
+    retention_days: int = Field(default=0, ge=0)
+    """Predictions and labels older than this are deleted; 0 keeps them."""
 
     log_features: bool = True
     """Keep the features of each prediction, not only its result."""

@@ -218,7 +218,26 @@ def test_a_users_shell_that_holds_the_file_is_named_and_waited_out(
     assert new[0] in stored_ids(layout)
 
 
-def test_a_damaged_file_is_named_and_the_spool_is_kept(
+def test_a_damaged_file_is_made_again_from_the_archive_and_kept_aside(
+    layout: Layout, log: PredictionLog, log_bikes: Any
+) -> None:
+    ids = log_bikes(log, rows=3)
+    log.append_feedback([(ids[0], 1.0, None)])
+    log.close()
+    fold(layout, SETTINGS)
+    layout.predictions.write_bytes(b"garbage" * 1000)
+    ids += log_bikes(log)
+
+    with pytest.raises(StorageError, match=r"predictions\.duckdb is damaged"):
+        PredictionReader(layout).counts()
+    fold(layout, SETTINGS)
+    assert stored_ids(layout) == Counter(ids)
+    (count,) = PredictionReader(layout).counts()
+    assert (count.predictions, count.labelled) == (4, 1)
+    assert len([*layout.state.glob("predictions.damaged-*.duckdb")]) == 1
+
+
+def test_without_an_archive_a_damaged_file_is_named_and_the_spool_is_kept(
     layout: Layout, log: PredictionLog, log_bikes: Any
 ) -> None:
     layout.predictions.write_bytes(b"garbage" * 1000)
@@ -226,7 +245,7 @@ def test_a_damaged_file_is_named_and_the_spool_is_kept(
     log.close()
 
     with pytest.raises(StorageError, match=r"predictions\.duckdb"):
-        fold(layout, SETTINGS)
+        fold(layout, StoreSettings(archive_days=0))
     assert len(list_segments(layout.spool)) == 1
 
 
@@ -262,10 +281,10 @@ def die(*a):
     os.kill(os.getpid(), 9)
 fold_module._commit = die
 """,
-    "before the segment is deleted": """
-def die(self, missing_ok=False):
+    "before the segment is archived": """
+def die(self, target):
     if self.suffix == ".seg": os.kill(os.getpid(), 9)
-Path.unlink = die
+Path.replace = die
 """,
     "while the file is made": """
 from store import database
