@@ -221,3 +221,14 @@ def test_a_stream_that_cannot_show_a_character_is_no_error(process, project, mak
     listed = process("runs", "list", cwd=project, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (listed.code, listed.err) == (0, "")
     assert "gr??e" in listed.out
+
+
+def test_a_librarys_thread_does_not_hold_up_the_end_of_a_command():
+    code = (
+        "import threading, time\n"
+        "from workbench.cli import run\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "run(['--version'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "workbench")

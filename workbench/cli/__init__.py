@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,12 @@ INTERRUPTED = 130
 
 def run(args: Sequence[str] | None = None) -> None:
     """Run the command line with `args` (the process's own unless given) and exit with its code."""
-    raise SystemExit(execute(args))
+    code = execute(args)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # All is said and written. The interpreter's own end can abort over a thread of Arrow's that just starts.
+    os._exit(code)
 
 
 def execute(args: Sequence[str] | None = None) -> int:
