@@ -20,6 +20,7 @@ _COLUMNS = {
 _TABLES = {"metric": "metrics", "parameter": "params", "tag": "tags"}
 _FUNCTIONS = {"LIKE": "matches_like", "ILIKE": "matches_ilike"}
 _LARGEST = 2**63 - 1
+_LISTED = "r.is_searchable = 1 AND r.stage = ?"
 
 
 def search_index(
@@ -32,31 +33,18 @@ def search_index(
     limit: int | None = None,
 ) -> list[int]:
     """Ids of the rows that fit, in order; those of broken runs are not among them."""
-    joins: list[str] = []
-    order_by: list[str] = []
-    joined: list[Any] = []
-    for position, order in enumerate(orders):
-        direction = "ASC" if order.ascending else "DESC"
-        if order.entity == "attribute":
-            column = _COLUMNS[order.key]
-            order_by += [f"{column} IS NULL", f"{column} {direction}"]
-            continue
-        alias = f"o{position}"
-        joins.append(f"LEFT JOIN {_TABLES[order.entity]} {alias} ON {alias}.run = r.id AND {alias}.key = ?")
-        joined.append(order.key)
-        order_by += [f"{alias}.run IS NULL", f"{alias}.value IS NULL", f"{alias}.value {direction}"]
-    conditions = [
-        "r.is_searchable",
-        "r.stage = ?",
-        f"r.experiment IN ({','.join('?' * len(experiments))})",
-    ]
+    if orders and orders[0].entity == "metric" and limit is not None and not clauses:
+        first = _first_by_metric(connection, stage, experiments, orders[0], orders[1:], limit)
+        if len(first) == limit:
+            return first
+    joins, joined, order_by = _order_by(orders)
+    conditions = [_LISTED, f"r.experiment IN ({_marks(experiments)})"]
     values: list[Any] = [stage, *experiments]
     for clause in clauses:
         condition, compared = _condition(clause)
         conditions.append(condition)
         values += compared
-    query = f"""SELECT r.id FROM runs r {" ".join(joins)} WHERE {" AND ".join(conditions)}
-        ORDER BY {", ".join([*order_by, "r.start_ms DESC", "r.run_id"])}"""
+    query = f"""SELECT r.id FROM runs r {joins} WHERE {" AND ".join(conditions)} ORDER BY {order_by}"""
     if limit is not None:
         query += " LIMIT ?"
         values.append(limit)
@@ -65,10 +53,49 @@ def search_index(
 
 def broken_runs(connection: sqlite3.Connection, *, stage: str, experiments: Sequence[int]) -> list[int]:
     """Ids of the rows of runs that can't be searched, by run id."""
-    marks = ",".join("?" * len(experiments))
-    query = f"""SELECT id FROM runs WHERE NOT is_searchable AND stage = ? AND experiment IN ({marks})
-        ORDER BY run_id"""
+    query = f"""SELECT id FROM runs WHERE NOT is_searchable AND stage = ?
+        AND experiment IN ({_marks(experiments)}) ORDER BY run_id"""
     return [row[0] for row in connection.execute(query, [stage, *experiments])]
+
+
+def _first_by_metric(
+    connection: sqlite3.Connection,
+    stage: str,
+    experiments: Sequence[int],
+    order: Order,
+    others: Sequence[Order],
+    limit: int,
+) -> list[int]:
+    """The first runs by a metric, found without looking at all of them; only those that have the metric."""
+    joins, joined, order_by = _order_by(others)
+    direction = "ASC" if order.ascending else "DESC"
+    query = f"""SELECT r.id FROM metrics m INDEXED BY metrics_by_value
+        CROSS JOIN runs r ON r.id = m.run {joins}
+        WHERE m.key = ? AND m.value IS NOT NULL AND {_LISTED} AND r.experiment IN ({_marks(experiments)})
+        ORDER BY m.value {direction}, {order_by} LIMIT ?"""
+    return [row[0] for row in connection.execute(query, [*joined, order.key, stage, *experiments, limit])]
+
+
+def _order_by(orders: Sequence[Order]) -> tuple[str, list[str], str]:
+    """Joins, the values they are given, and the terms of ORDER BY: what is missing last, NaN before it."""
+    joins: list[str] = []
+    joined: list[str] = []
+    terms: list[str] = []
+    for position, order in enumerate(orders):
+        direction = "ASC" if order.ascending else "DESC"
+        if order.entity == "attribute":
+            column = _COLUMNS[order.key]
+            terms += [f"{column} IS NULL", f"{column} {direction}"]
+            continue
+        alias = f"o{position}"
+        joins.append(f"LEFT JOIN {_TABLES[order.entity]} {alias} ON {alias}.run = r.id AND {alias}.key = ?")
+        joined.append(order.key)
+        terms += [f"{alias}.run IS NULL", f"{alias}.value IS NULL", f"{alias}.value {direction}"]
+    return " ".join(joins), joined, ", ".join([*terms, "r.start_ms DESC", "r.run_id"])
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _condition(clause: Clause) -> tuple[str, list[Any]]:
@@ -94,7 +121,7 @@ def _compare(left: str, comparator: str, value: Any) -> tuple[str, list[Any]]:
     if comparator in _FUNCTIONS:
         return f"{_FUNCTIONS[comparator]}({left}, ?)", [value]
     if comparator in ("IN", "NOT IN"):
-        return f"{left} {comparator} ({','.join('?' * len(value))})", list(value)
+        return f"{left} {comparator} ({_marks(value)})", list(value)
     if isinstance(value, int) and abs(value) > _LARGEST:
         value = float(value)
     return f"{left} {comparator} ?", [value]

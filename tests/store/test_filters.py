@@ -170,13 +170,22 @@ def test_search_answers_as_mlflow_does(
         assert [run.run_id for run in ours] == [run.info.run_id for run in expected]
 
 
-def test_a_whole_search_answers_as_mlflow_does(store: tuple[FileRunStore, Any, list[str]]) -> None:
+def test_a_whole_search_answers_as_mlflow_does(
+    store: tuple[FileRunStore, Any, list[str]], index: RunIndex
+) -> None:
     runs, client, experiments = store
     text, order_by = "metrics.rmse > 0 and status != 'x'", ["metrics.f1_score DESC", "status"]
     expected = client.search_runs(experiments, text, order_by=order_by, max_results=4)
     assert len(expected) == 4
     ours = runs.list(filter=text, order_by=order_by, limit=4)
     assert [run.run_id for run in ours] == [run.info.run_id for run in expected]
+    indexed = index.list(filter=text, order_by=order_by, limit=4)
+    assert [run.run_id for run in indexed] == [run.run_id for run in ours]
+    for order in ("metrics.rmse", "metrics.rmse DESC", "metrics.`learning rate` DESC", "metrics.nothing"):
+        for limit in (1, 5, 10, 20):
+            first = client.search_runs(experiments, order_by=[order, "status"], max_results=limit)
+            shown = index.list(order_by=[order, "status"], limit=limit)
+            assert [run.run_id for run in shown] == [run.info.run_id for run in first]
     (one, _) = experiments
     assert (
         {run.experiment for run in runs.list("one")} == {"one"} == {run.experiment for run in runs.list(one)}

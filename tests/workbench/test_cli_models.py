@@ -193,3 +193,18 @@ def test_a_run_of_no_pipeline_needs_a_name(workbench, make_run):
 def test_version_and_best_together_are_wrong_usage(workbench):
     assert workbench("models", "promote", "churn", "1", "--best", "roc_auc").code == 2
     assert workbench("models", "promote", "churn", "1", "--experiment", "churn").code == 2
+
+
+def test_validate_says_which_versions_would_serve(workbench, add_model):
+    add_model()
+    (row,) = workbench("models", "validate", "--json").json
+    assert (row["name"], row["is_valid"], row["problem"]) == ("churn", True, None)
+    assert row["row_ms"] > 0
+    result = workbench("models", "validate", "churn", "--json")
+    assert result.code == 1
+    assert [row["version"] for row in result.json if row["is_valid"]] == [row["version"]]
+    assert all(row["problem"] and row["hint"] for row in result.json if not row["is_valid"])
+    shown = workbench("models", "validate", "churn", "1")
+    assert shown.code == 1
+    assert "NO" in shown.out
+    assert "1 of 1 versions would not serve" in shown.err

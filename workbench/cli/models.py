@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli import completions, models_change
+from workbench.cli import completions, models_change, models_validate
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def models() -> None:
     """Model versions: promote, roll back, archive, history."""
 
 
-for command in models_change.COMMANDS:
+for command in (*models_change.COMMANDS, models_validate.validate):
     models.add_command(command)
 
 
