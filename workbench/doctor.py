@@ -108,14 +108,36 @@ def _disk(patient: Patient, _fix: bool) -> Iterator[Finding]:
 
 def _runs(patient: Patient, fix: bool) -> Iterator[Finding]:
     if fix:
-        for mended in patient.runs.repair():
+        for mended in (*patient.runs.repair(), *_mend_files(patient)):
             yield Finding("runs", "mended", mended)
     problems = patient.runs.problems()
     for problem in problems:
-        hint = "workbench doctor --fix rewrites them." if " paths lead to " in problem else None
-        yield Finding("runs", "warning" if hint else "problem", problem, hint)
+        is_moved = " paths lead to " in problem
+        yield Finding("runs", "warning" if is_moved else "problem", problem, _run_hint(problem, fix))
     if not problems:
         yield Finding("runs", "ok", "every run can be read")
+
+
+def _mend_files(patient: Patient) -> list[str]:
+    """Mend the files of a file store; what they were is kept under `.workbench/repaired`."""
+    from store.file_runs import FileRunStore
+    from store.run_repair import repair_files
+
+    if not isinstance(patient.runs, FileRunStore):
+        return []
+    return repair_files(patient.runs.root, patient.project.layout.state / "repaired")
+
+
+def _run_hint(problem: str, fix: bool) -> str | None:
+    """What to do about a problem of the runs' files; None where only looking at them helps."""
+    if " paths lead to " in problem:
+        return "workbench doctor --fix rewrites them."
+    if " is no experiment: " in problem or " is a stray folder " in problem:
+        return "MLflow's search fails over it. If it isn't needed, move it out of the store."
+    if fix:
+        return "Look at its files; what can't be read can be deleted one by one."
+    mendable = ("is empty", "has a line that is no point", "meta.yaml")
+    return "workbench doctor --fix mends what it can." if any(m in problem for m in mendable) else None
 
 
 def _journal(patient: Patient, fix: bool) -> Iterator[Finding]:
