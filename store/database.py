@@ -74,7 +74,7 @@ TABLES = {
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
 _READER_CONFIG = {
     "threads": str(min(2, os.cpu_count() or 1)),
-    "memory_limit": "256MB",
+    "memory_limit": "160MB",
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -98,10 +98,20 @@ class _OneAtATime:
     """The right of one thread of this process to have DuckDB files open."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.reset()
 
     def reset(self) -> None:
         self._lock = threading.Lock()
+        self._in_memory: DuckDBPyConnection | None = None
+        self._config: dict[str, str] = {}
+
+    def in_memory(self, config: dict[str, str]) -> DuckDBPyConnection:
+        """A database in memory to attach files to, kept: to make one takes longer than most questions."""
+        import duckdb
+
+        if self._in_memory is None or config != self._config:
+            self._in_memory, self._config = duckdb.connect(config=config), config
+        return self._in_memory
 
     @contextmanager
     def turn(self, timeout_s: float) -> Iterator[None]:
@@ -148,11 +158,14 @@ def writing(layout: Layout, *, timeout_s: float = 5.0) -> Iterator[DuckDBPyConne
 
 
 @contextmanager
-def reading(layout: Layout, *, timeout_s: float = 2.0) -> Iterator[tuple[DuckDBPyConnection, str | None]]:
+def reading(
+    layout: Layout, *, timeout_s: float = 2.0, own: bool = False
+) -> Iterator[tuple[DuckDBPyConnection, str | None]]:
     """A connection in memory with the file attached read-only as `log`, and None; never creates the file.
 
     Where the file is missing, or somebody else keeps it open for longer than `timeout_s`, nothing is attached
     and the second value says so ("" for missing, else who holds it). Raises StorageError where it is damaged.
+    Only temporary tables and views go with the connection; for statements of a user's it is an `own` one.
     """
     import duckdb
 
@@ -160,7 +173,8 @@ def reading(layout: Layout, *, timeout_s: float = 2.0) -> Iterator[tuple[DuckDBP
     config = {**_READER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
     quoted = str(layout.predictions).replace("'", "''")
     with _one_at_a_time.turn(timeout_s):
-        connection = duckdb.connect(config=config)
+        base = duckdb.connect(config=config) if own else _one_at_a_time.in_memory(config)
+        connection = base.cursor()
         try:
             note: str | None = ""
             if layout.predictions.exists():
@@ -174,6 +188,10 @@ def reading(layout: Layout, *, timeout_s: float = 2.0) -> Iterator[tuple[DuckDBP
             yield connection, note
         finally:
             connection.close()
+            if own:
+                base.close()
+            else:
+                base.execute(f"DETACH DATABASE IF EXISTS {ATTACHED}")
 
 
 def arrow_batches(

@@ -26,7 +26,7 @@ class StoreSettings(Settings):
     """`process`: an acknowledged prediction survives any crash of a process; `fsync`: a power cut too."""
 
     archive_days: int = Field(default=30, ge=0)
-    """How long what was logged is also kept as Parquet, to make a damaged DuckDB file again; 0: not at all."""
+    """How long logged rows are kept as Parquet too, to make a damaged DuckDB file again; 0: not at all."""
 
     retention_days: int = Field(default=0, ge=0)
     """Predictions and labels older than this are deleted; 0 keeps them."""
