@@ -65,7 +65,10 @@ def make_metadata(
         rule = settings.columns.get(name)
         given = {} if rule is None else rule.model_dump(mode="json", exclude_none=True)
         nullable = bool(rows[name].isna().any())
-        columns[name] = {"kind": _log_kind(rows[name]), **given, "null": given.get("null", nullable)}
+        kind = _log_kind(rows[name])
+        if kind == "numeric" and prepared.kinds[name].kind == "boolean":
+            kind = "boolean"  # true and false with gaps: numbers to the model, not to whoever asks it
+        columns[name] = {"kind": kind, **given, "null": given.get("null", nullable)}
     metadata: dict[str, Any] = {
         "format": FORMAT,
         "pipeline": pipeline,

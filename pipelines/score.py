@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,6 +93,12 @@ def features_of(model: LoadedModel, frame: pd.DataFrame, path: Path) -> pd.DataF
     """
     import pandas as pd
 
+    rules = model.file.metadata.get("columns")
+
+    def is_truth(name: str) -> bool:
+        rule = rules.get(name) if isinstance(rules, Mapping) else None
+        return isinstance(rule, Mapping) and rule.get("kind") == "boolean"
+
     columns = {}
     for column in model.columns:
         if column.name not in frame.columns:
@@ -110,6 +116,8 @@ def features_of(model: LoadedModel, frame: pd.DataFrame, path: Path) -> pd.DataF
                 "the model was trained without gaps in it",
                 "Fill it in, or train on data that has gaps.",
             )
+        if column.is_numeric and is_truth(column.name):
+            series = _truth_as_numbers(series)
         columns[column.name] = _converted(column, series, path)
     return pd.DataFrame(columns, index=frame.index)
 
@@ -141,6 +149,12 @@ def _converted(column: ColumnSpec, series: pd.Series[Any], path: Path) -> pd.Ser
             "Mend the column.",
         )
     return converted
+
+
+def _truth_as_numbers(series: pd.Series[Any]) -> pd.Series[Any]:
+    """True and false as 1 and 0, missing as NaN, as a column with gaps was trained on; else as it was."""
+    truth = series.astype(str).str.strip().str.lower().map(_TRUTH)
+    return truth.astype("float64") if bool((truth.notna() | series.isna()).all()) else series
 
 
 def _as_text(series: pd.Series[Any]) -> pd.Series[Any]:

@@ -55,9 +55,12 @@ class Field:
         """The field of a signature's column, narrowed by the column rule logged with the version."""
         null = rule.get("null")
         values = rule.get("values")
+        kind = _KINDS.get(column.type, "any")
+        if kind == "number" and rule.get("kind") == "boolean":
+            kind = "boolean"  # with gaps in training, so the model takes it as a number
         return cls(
             name=column.name,
-            kind=_KINDS.get(column.type, "any"),
+            kind=kind,
             required=column.required if null is None else not null,
             low=_number_or_none(rule.get("min")),
             high=_number_or_none(rule.get("max")),

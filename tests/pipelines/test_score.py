@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipelines.data import read_table
-from pipelines.score import score
+from pipelines.score import features_of, score
 from store.errors import DataError, StorageError
 from store.layout import Layout
 from store.loaded_model import LoadedModel
@@ -99,6 +100,17 @@ def test_wrong_columns_are_named_and_nothing_is_left(
     with pytest.raises(DataError, match=message):
         score(model, rows(tmp_path / "in.csv", text), tmp_path / "out.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_true_and_false_with_gaps_are_read_as_the_numbers_they_were_trained_as(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    truth = replace(model.file, metadata={"columns": {"b": {"kind": "boolean"}}})
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "city": "x", "b": ["True", None, "no"]})
+    X = features_of(replace(model, file=truth), frame, tmp_path / "in.csv")
+    assert X["b"].tolist() == pytest.approx([1.0, np.nan, 0.0], nan_ok=True)
+    with pytest.raises(DataError, match=r"'b' of .* should be double"):
+        features_of(model, frame, tmp_path / "in.csv")
 
 
 def test_an_output_that_cannot_be_written_is_named(model: LoadedModel, tmp_path: Path) -> None:

@@ -116,6 +116,19 @@ def test_a_model_over_its_size_budget_is_refused(layout: Layout, cancer_csv: Pat
 
 
 @pytest.mark.slow
+def test_true_and_false_with_gaps_are_known_as_such(layout: Layout, train_here: Train) -> None:
+    rows = "".join(f"{n % 7},{('True', 'False', '')[n % 3]},{n % 2}\n" for n in range(60))
+    (layout.root / "t.csv").write_text("a,flag,y\n" + rows, "utf-8")
+    train_here(data="t.csv", target="y", estimator="decision_tree")
+    file = read_model_file(registry_of(layout).version("demo", "champion").model_dir)
+    assert {column.name: (column.type, column.required) for column in file.inputs or ()} == {
+        "a": ("double", True),
+        "flag": ("double", False),
+    }
+    assert file.metadata["columns"]["flag"] == {"kind": "boolean", "null": True}
+
+
+@pytest.mark.slow
 def test_mixed_columns_threshold_weights_and_a_users_module_load_in_plain_mlflow(
     layout: Layout, customers: Any, train_here: Train
 ) -> None:
