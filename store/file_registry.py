@@ -155,9 +155,26 @@ class FileBackend:
             found = resolve(str(uri), self.root) if uri else None
             if found is not None:
                 return found
+        found = self._in_run(str(meta.get("source") or ""))
+        if found is not None:
+            return found
         model_id = meta.get("model_id")
         model = self._logged_model(model_id) if model_id else None
         return resolve(model.artifact_location, self.root) if model else None
+
+    def _in_run(self, source: str) -> Path | None:
+        """The folder a `runs:/ID/path` means, which some versions name as their source."""
+        run_id, slash, path = source.removeprefix("runs:/").partition("/")
+        if not source.startswith("runs:/") or not slash or ".." in Path(path).parts:
+            return None
+        folder = self._runs.run_folder(run_id)
+        try:
+            uri = read_meta(folder / META_FILE).get("artifact_uri") if folder else None
+        except (OSError, BrokenFileError):
+            return None
+        artifacts = resolve(str(uri), self.root) if uri else None
+        found = artifacts / path if artifacts else None
+        return found if found is not None and found.exists() else None
 
     def _metrics(self, run_id: str | None, model_id: str | None) -> Mapping[str, float]:
         if run_id:

@@ -262,7 +262,12 @@ class FileRunStore:
 
 
 def _name(folder: Path) -> str:
+    """The run's name; before MLflow 1.29 it was a tag alone."""
     try:
-        return str(read_meta(folder / META_FILE).get("run_name") or "")
+        name = read_meta(folder / META_FILE).get("run_name")
     except (OSError, BrokenFileError):
+        return ""
+    try:
+        return str(name or (folder / "tags" / RUN_NAME_TAG).read_text("utf-8"))
+    except (OSError, ValueError):
         return ""
