@@ -65,7 +65,9 @@ class RunEdits:
 
         def written(text: str | None) -> None:
             if text is not None:
-                self._change(lambda: _done(partial(runs.set_note, run.run_id, text), f"{run.name}: note kept"))
+                self._change(
+                    lambda: _done(partial(runs.set_note, run.run_id, text), f"{run.name}: note kept")
+                )
 
         self._screen.app.push_screen(
             PromptDialog(f"note on {run.name}", run.tags.get(NOTE_TAG, ""), placeholder="what it showed"),
@@ -81,7 +83,8 @@ class RunEdits:
                 key, value = run_changes.parse_tag(text)
                 self._change(
                     lambda: _done(
-                        partial(run_changes.tag_runs, runs, chosen, key, value), f"{_named(chosen)}: {key} = {value}"
+                        partial(run_changes.tag_runs, runs, chosen, key, value),
+                        f"{_named(chosen)}: {key} = {value}",
                     )
                 )
 
@@ -133,7 +136,9 @@ class RunEdits:
         runs, layout = self._screen.desk.runs, self._screen.desk.layout
         self._screen.table.set_marks(())
         self._change(
-            lambda: _done(partial(run_changes.restore_runs, runs, layout, chosen), f"{_named(chosen)} restored")
+            lambda: _done(
+                partial(run_changes.restore_runs, runs, layout, chosen), f"{_named(chosen)} restored"
+            )
         )
 
     def register(self) -> None:
@@ -161,7 +166,9 @@ class RunEdits:
     def promote(self) -> None:
         run = self._screen.table.cursor_row
         if run is not None:
-            self._screen.ask("promotion", partial(plan_promotion, self._screen.desk, run), self._confirm_promotion)
+            self._screen.ask(
+                "promotion", partial(plan_promotion, self._screen.desk, run), self._confirm_promotion
+            )
 
     def _confirm_promotion(self, promotion: Promotion) -> None:
         desk = self._screen.desk

@@ -50,9 +50,7 @@ def about_page(run: Run, details: RunDetails | None, cells: int) -> Content:
 
 def metrics_page(run: Run, cells: int) -> Content:
     """Metrics with their cross-validated mean and spread beside them."""
-    crossed = {
-        name[3:-5]: name for name in run.metrics if name.startswith("cv_") and name.endswith("_mean")
-    }
+    crossed = {name[3:-5]: name for name in run.metrics if name.startswith("cv_") and name.endswith("_mean")}
     hidden = {f"cv_{name}_{part}" for name in crossed for part in ("mean", "std")}
     rows: list[tuple[Cell, Cell, Cell]] = []
     for name in sorted({*run.metrics} - hidden | crossed.keys()):
