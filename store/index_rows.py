@@ -57,7 +57,7 @@ def store_run(
     try:
         return _store(connection, read, look, experiment, is_settled, revision)
     except UnicodeEncodeError:  # a file name, or an escape in meta.yaml, that is no Unicode
-        return _store(connection, _as_unicode(read), look, experiment, is_settled, revision)
+        return _store(connection, _all_as_unicode(read), look, experiment, is_settled, revision)
 
 
 def forget_runs(connection: sqlite3.Connection, ids: Sequence[int], revision: int) -> None:
@@ -199,27 +199,33 @@ def _without_metrics(run: Run) -> Run:
     return replace(run, metrics={})
 
 
-def _as_unicode(read: ReadRun) -> ReadRun:
+def _all_as_unicode(read: ReadRun) -> ReadRun:
     run = read.run
     cleaned = replace(
         run,
-        name=_clean(run.name),
-        status=_clean(run.status),
-        artifact_uri=_clean(run.artifact_uri),
-        lifecycle_stage=_clean(run.lifecycle_stage),
-        problem=_clean(run.problem) if run.problem else None,
-        user_id=_clean(run.user_id),
+        name=as_unicode(run.name),
+        status=as_unicode(run.status),
+        artifact_uri=as_unicode(run.artifact_uri),
+        lifecycle_stage=as_unicode(run.lifecycle_stage),
+        problem=as_unicode(run.problem) if run.problem else None,
+        user_id=as_unicode(run.user_id),
         params=_cleaned(run.params.items()),
         tags=_cleaned(run.tags.items()),
-        metrics={_clean(key): value for key, value in run.metrics.items()},
+        metrics={as_unicode(key): value for key, value in run.metrics.items()},
     )
     datasets = [_cleaned(dataset.items()) for dataset in read.datasets]
-    return ReadRun(cleaned, {_clean(key): span for key, span in read.spans.items()}, datasets)
+    return ReadRun(cleaned, {as_unicode(key): span for key, span in read.spans.items()}, datasets)
 
 
 def _cleaned(items: Iterable[tuple[str, str]]) -> dict[str, str]:
-    return {_clean(key): _clean(value) for key, value in items}
+    return {as_unicode(key): as_unicode(value) for key, value in items}
 
 
-def _clean(text: str) -> str:
+def as_unicode(text: str) -> str:
+    """Text that SQLite takes: what is no Unicode in it replaced."""
     return text.encode("utf-8", "replace").decode()
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a file's name is one that can be kept as it is."""
+    return name.isascii() or as_unicode(name) == name

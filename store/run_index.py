@@ -19,8 +19,9 @@ from typing import TypeVar
 from store.errors import BusyError, NotFoundError, StorageError
 from store.file_runs import FileRunStore
 from store.filters import parse_filter, parse_order, sort_runs
+from store.index_experiments import stored_experiments
 from store.index_file import discard_index
-from store.index_mirror import Mirror, stored_experiments
+from store.index_mirror import Mirror
 from store.index_query import broken_runs, search_index
 from store.index_rows import Span, load_runs, load_spans
 from store.run_files import is_searchable
@@ -62,19 +63,19 @@ class RunIndex(FileRunStore):
 
     def close(self) -> None:
         with self._lock:
-            self._mirror.close()
+            self._mirror.hold.close()
 
     @property
     def is_complete(self) -> bool:
         """Whether every run has been read into the index; until then a look shows a part."""
-        return self._guarded(lambda: self._mirror.is_complete, lambda: True)
+        return self._guarded(lambda: self._mirror.hold.is_complete, lambda: True)
 
     def experiments(self, *, deleted: bool = False) -> builtins.list[Experiment]:
         stage = "deleted" if deleted else "active"
 
         def answer() -> builtins.list[Experiment]:
             self._freshen(everything=False)
-            found = stored_experiments(self._mirror.connection).values()
+            found = stored_experiments(self._mirror.hold.connection).values()
             return sorted((item for item in found if item.lifecycle_stage == stage), key=lambda e: e.name)
 
         return self._guarded(answer, lambda: FileRunStore.experiments(self, deleted=deleted))
@@ -117,7 +118,7 @@ class RunIndex(FileRunStore):
             self._mirror.look(watched, budget_s=LOOK_FOR_S)
             self._looked_at = time.monotonic()
             generation, revision = self._held_revision
-            if generation != self._mirror.generation:
+            if generation != self._mirror.hold.generation:
                 self._held.clear()
                 revision = -1
             changes = self._changes_since(revision)
@@ -125,7 +126,7 @@ class RunIndex(FileRunStore):
                 for row in changes.gone:
                     self._held.pop(row, None)
                 self._held.update(changes.runs)
-                self._held_revision = (self._mirror.generation, changes.revision)
+                self._held_revision = (self._mirror.hold.generation, changes.revision)
                 self._shown.clear()
             if deleted not in self._shown:
                 self._shown[deleted] = self._arranged(deleted)
@@ -143,9 +144,9 @@ class RunIndex(FileRunStore):
 
         def answer() -> dict[str, Span]:
             self._mirror.look((run_id,))
-            rows = self._mirror.connection.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,))
+            rows = self._mirror.hold.connection.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,))
             found = rows.fetchone()
-            return load_spans(self._mirror.connection, found[0]) if found else {}
+            return load_spans(self._mirror.hold.connection, found[0]) if found else {}
 
         return self._guarded(answer, dict)
 
@@ -182,7 +183,7 @@ class RunIndex(FileRunStore):
         stage = "deleted" if deleted else "active"
 
         def search() -> dict[int, Run]:
-            connection = self._mirror.connection
+            connection = self._mirror.hold.connection
             chosen = self._chosen_rows(experiment, deleted=deleted)
             rows = search_index(
                 connection, stage=stage, experiments=chosen, clauses=clauses, orders=orders, limit=limit
@@ -193,14 +194,14 @@ class RunIndex(FileRunStore):
 
         found = search()
         if not is_whole and len(found) <= _VISIBLE:
-            before = self._mirror.revision
+            before = self._mirror.hold.revision
             self._mirror.look([run.run_id for run in found.values()])
-            if self._mirror.revision != before:
+            if self._mirror.hold.revision != before:
                 found = search()
         return [*found.values()]
 
     def _chosen_rows(self, asked: str | None, *, deleted: bool) -> builtins.list[int]:
-        found = stored_experiments(self._mirror.connection)
+        found = stored_experiments(self._mirror.hold.connection)
         if asked is None:
             return [row for row, item in found.items() if deleted or item.lifecycle_stage == "active"]
         chosen = [row for row, item in found.items() if asked in (item.name, item.experiment_id)]
@@ -216,7 +217,7 @@ class RunIndex(FileRunStore):
         """
         if self.root.exists() and not self.root.is_dir():
             self.experiment_folders()  # says what is wrong
-        self._mirror.check_file()
+        self._mirror.hold.check_file()
         now = time.monotonic()
         if now - self._all_seen_at < FRESH_FOR_S or (not everything and now - self._looked_at < FRESH_FOR_S):
             return True
@@ -228,10 +229,10 @@ class RunIndex(FileRunStore):
         return is_whole
 
     def _changes_since(self, revision: int) -> Changes:
-        connection = self._mirror.connection
+        connection = self._mirror.hold.connection
         connection.execute("BEGIN")
         try:
-            current = self._mirror.revision
+            current = self._mirror.hold.revision
             if current == revision:
                 return Changes(current, {}, frozenset())
             changed = connection.execute("SELECT id FROM runs WHERE revision > ? ORDER BY id", (revision,))
@@ -243,7 +244,7 @@ class RunIndex(FileRunStore):
             connection.execute("COMMIT")
 
     def _arranged(self, deleted: bool) -> tuple[Run, ...]:
-        found = stored_experiments(self._mirror.connection).values()
+        found = stored_experiments(self._mirror.hold.connection).values()
         listed = {item.experiment_id for item in found if deleted or item.lifecycle_stage == "active"}
         stage = "deleted" if deleted else "active"
         runs = [r for r in self._held.values() if r.lifecycle_stage == stage and r.experiment_id in listed]
@@ -263,13 +264,13 @@ class RunIndex(FileRunStore):
         query = """SELECT r.run_id, r.name, e.folder FROM runs r JOIN experiments e ON e.id = r.experiment
             WHERE e.problem IS NULL"""
         if is_prefix:
-            rows = self._mirror.connection.execute(
+            rows = self._mirror.hold.connection.execute(
                 f"{query} AND r.run_id >= ? AND r.run_id < ? || 'g'", (asked.lower(), asked.lower())
             ).fetchall()
             if len(rows) == 1:
                 return Path(self.root, rows[0][2], rows[0][0])
         self._freshen(everything=True)
-        rows = self._mirror.connection.execute(query).fetchall()
+        rows = self._mirror.hold.connection.execute(query).fetchall()
         folders = {run_id: Path(self.root, folder, run_id) for run_id, _, folder in rows}
         return folders[choose_run(asked, [(run_id, name) for run_id, name, _ in rows])]
 
@@ -287,10 +288,10 @@ class RunIndex(FileRunStore):
                 try:
                     return answer()
                 except sqlite3.DatabaseError as error:
-                    self._mirror.close()
+                    self._mirror.hold.close()
                     if isinstance(error, sqlite3.OperationalError) or attempt:
                         break  # locked, or no space on the disk
-                    discard_index(self._mirror.path)
+                    discard_index(self._mirror.hold.path)
                 except (BusyError, StorageError):
                     break
         return otherwise()

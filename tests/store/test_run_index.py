@@ -247,6 +247,8 @@ def test_names_that_are_no_unicode_and_values_of_any_kind(experiment: Path, inde
     Path(os.fsdecode(os.fsencode(folder) + b"/params/caf\xe9")).write_text("1")
     (folder / "params" / "nul").write_bytes(b"a\0b")
     (folder / "tags" / "long").write_text("x" * 100_000)
+    for parent in (experiment, experiment.parent):
+        Path(os.fsdecode(os.fsencode(parent) + b"/caf\xe9/metrics")).mkdir(parents=True)
     (run,) = index.list()
     assert run.params["nul"] == "a\0b"
     assert len(run.params) == 2
