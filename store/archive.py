@@ -83,8 +83,14 @@ def keep_archive(layout: Layout, days: int, *, now: datetime | None = None) -> N
         made = datetime.fromtimestamp(segment.stat().st_mtime, UTC).date()
         of_day.setdefault(made, []).append(segment)
     for day, some in of_day.items():
-        if day < today or sum(segment.stat().st_size for segment in some) >= PACK_BYTES:
-            _pack(layout, day, some)
+        part: list[Path] = []
+        for segment in some:
+            part.append(segment)
+            if sum(path.stat().st_size for path in part) >= PACK_BYTES:
+                _pack(layout, day, part)
+                part = []
+        if part and day < today:
+            _pack(layout, day, part)
     for folder in day_folders(layout):
         if date.fromisoformat(folder.name) < today - timedelta(days=days):
             for path in folder.iterdir():

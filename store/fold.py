@@ -30,7 +30,7 @@ from store.files import write_atomically
 from store.histograms import Tally, tally
 from store.layout import Layout
 from store.locks import locked
-from store.rebuild import drop_old, rebuild
+from store.rebuild import Rebuilt, drop_old, rebuild
 from store.recounting import needs_recount, recount_some
 from store.settings import StoreSettings
 from store.spool import list_segments, lock_if_complete, read_chunks
@@ -80,6 +80,12 @@ def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
             return report
     except BusyError as error:
         return FoldReport(skipped=error.message)
+
+
+def rebuild_now(layout: Layout) -> Rebuilt:
+    """Make the DuckDB file again from the archive, whatever it is like."""
+    with locked(layout.run / "fold.lock", what="making the prediction log again"):
+        return rebuild(layout, "asked for")
 
 
 HOUSEKEEPING_SECONDS = 3_600.0

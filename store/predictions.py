@@ -223,6 +223,13 @@ class PredictionReader:
         return known
 
     @contextmanager
+    def opened(self) -> Iterator[DuckDBPyConnection]:
+        """A connection of the caller's own with the tables and views that `query` sees; for trusted SQL."""
+        with self._open(own=True) as connection:
+            self._make_views(connection)
+            yield connection
+
+    @contextmanager
     def _open(self, *, own: bool = False) -> Iterator[DuckDBPyConnection]:
         """A connection in which `predictions`, `feedback`, `schemas` and `models` include the spool."""
         import duckdb

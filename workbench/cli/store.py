@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def store() -> None:
-    """Query the logged predictions with SQL."""
+    """The logged predictions: sizes, SQL, export, upkeep."""
 
 
 @store.command()
@@ -59,6 +61,140 @@ def sql(invocation: Invocation, query: str, as_csv: bool, as_json: bool) -> None
     ]
     print_table(columns, [[_cell(value) for value in row] for row in table.rows])
     say(f"{len(table.rows)} row{'' if len(table.rows) == 1 else 's'}")
+
+
+@store.command()
+@json_option
+@pass_invocation
+def stats(invocation: Invocation, as_json: bool) -> None:
+    """Show sizes, and how many predictions and labels there are of each version."""
+    from store.stats import stats as measure
+    from workbench.output import Column, iso, print_json, print_pairs, print_table, warn
+
+    found = measure(invocation.layout)
+    if as_json:
+        print_json(
+            {
+                "models": [
+                    {
+                        "model": one.model,
+                        "version": one.version,
+                        "predictions": one.predictions,
+                        "labelled": one.labelled,
+                        "first_at": iso(one.first_at),
+                        "last_at": iso(one.last_at),
+                        "reference": (one.model, one.version) in found.references,
+                    }
+                    for one in found.models
+                ],
+                "file_bytes": found.file_bytes,
+                "spool_bytes": found.spool_bytes,
+                "spool_segments": found.spool_segments,
+                "archive_bytes": found.archive_bytes,
+                "archive_days": found.archive_days,
+                "torn": found.torn,
+                "note": found.note,
+            }
+        )
+        return
+    if found.note:
+        warn(found.note)
+    print_table(
+        [
+            Column("model", flexible=True),
+            Column("version", "right"),
+            Column("predictions", "right"),
+            Column("labelled", "right"),
+            Column("reference"),
+            Column("last"),
+        ],
+        [
+            [
+                one.model,
+                str(one.version),
+                f"{one.predictions:,}",
+                f"{one.labelled:,}",
+                "yes" if (one.model, one.version) in found.references else "none",
+                iso(one.last_at),
+            ]
+            for one in found.models
+        ],
+    )
+    pairs = [
+        ("DuckDB file", _megabytes(found.file_bytes)),
+        ("spool", f"{_megabytes(found.spool_bytes)} in {found.spool_segments} segments"),
+        ("archive", f"{_megabytes(found.archive_bytes)} in {found.archive_days} days"),
+    ]
+    if found.torn:
+        pairs.append(
+            ("damaged", f"{found.torn} files of damaged lines in {invocation.layout.spool / 'torn'}")
+        )
+    print_pairs(pairs)
+
+
+@store.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--model", help="Only this model.")
+@click.option("--since", type=click.DateTime(), help="From this UTC time on.")
+@click.option("--until", type=click.DateTime(), help="Before this UTC time.")
+@pass_invocation
+def export(
+    invocation: Invocation, folder: Path, model: str | None, since: datetime | None, until: datetime | None
+) -> None:
+    """Write predictions and their labels to Parquet files in FOLDER, by model and day.
+
+    DuckDB reads them with FROM 'FOLDER/*/*/*.parquet', pandas and Spark by the folder's name.
+    """
+    from store.export import export as write
+    from workbench.output import say
+
+    written = write(invocation.layout, folder, model=model, since=since, until=until)
+    say(f"{written:,} predictions in {folder}.")
+
+
+@store.command()
+@pass_invocation
+def vacuum(invocation: Invocation) -> None:
+    """Write the DuckDB file anew without unused room; predictions go on being logged."""
+    from store.fold import fold
+    from store.vacuum import vacuum as write_anew
+    from workbench.output import say
+
+    fold(invocation.layout, invocation.project.settings.store)
+    report = write_anew(invocation.layout)
+    say(f"{_megabytes(report.bytes_before)} before, {_megabytes(report.bytes_after)} after.")
+
+
+@store.command()
+@click.option("--rebuild", is_flag=True, help="Make the DuckDB file again from the archive.")
+@json_option
+@pass_invocation
+def check(invocation: Invocation, rebuild: bool, as_json: bool) -> None:
+    """Read every block, line and reference; exit 1 where one is damaged."""
+    from store.errors import StorageError
+    from store.fold import fold, rebuild_now
+    from store.stats import check as look
+    from workbench.output import print_json, say
+
+    layout = invocation.layout
+    if rebuild:
+        made = rebuild_now(layout)
+        fold(layout, invocation.project.settings.store)
+        kept = f" The old file is {made.kept}." if made.kept else ""
+        say(f"{made.predictions:,} predictions and {made.feedback:,} labels from the archive.{kept}")
+    found = look(layout)
+    if as_json:
+        print_json({"problems": found.problems, "checked": found.checked})
+    else:
+        for line in found.checked:
+            say(line)
+    if found.problems:
+        hint = "Make it again from the archive with --rebuild." if found.is_damaged else None
+        raise StorageError("; ".join(found.problems), hint)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _is_number(value: object) -> bool:
