@@ -43,10 +43,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Look": {
         "status": Entry("status", "status", "What runs, which versions are in production."),
         "events": Entry("events", "events", "The audit trail: who did what, when and why."),
-        "store": Entry("store", "store", "Query the logged predictions with SQL."),
+        "store": Entry("store", "store", "The logged predictions: SQL, sizes, export, upkeep."),
+        "monitor": Entry("monitor", "monitor", "What a model's predictions are compared with."),
         "doctor": Entry("doctor", "doctor", "Check the project, and mend it with --fix."),
     },
     "Set up": {
+        "backup": Entry("backup", "backup", "Runs, log and state in one file, while everything runs."),
+        "restore": Entry("backup", "restore", "Put a backup in place."),
         "config": Entry("config", "config", "Show and check the settings."),
         "env": Entry("env", "env", "Variables for scripts of your own that use MLflow."),
         "mlflow": Entry("mlflow", "mlflow", "MLflow's own user interface on this project."),
