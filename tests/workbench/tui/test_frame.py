@@ -171,7 +171,9 @@ def test_only_the_answer_to_the_last_question_counts(on_shop, settled):
     ],
 )
 def test_quitting_asks_about_a_server_that_was_started_here(on_shop, shop, owns, on_quit, keys, stops):
-    (shop / "workbench.toml").write_text(f'[project]\nname = "shop"\n[ui]\non_quit = "{on_quit}"\n')
+    (shop / "workbench.toml").write_text(
+        f'[project]\nname = "shop"\n[ui]\nrefresh = 3600\non_quit = "{on_quit}"\n'
+    )
     from datetime import UTC, datetime
 
     server = ServerInfo("http://127.0.0.1:8000", "127.0.0.1", 8000, 1, datetime.now(UTC))
