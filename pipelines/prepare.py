@@ -176,13 +176,14 @@ def _check_classes(name: str, task: TaskName, y: NDArray[Any], classes: tuple[An
             f"the target {name!r} has {len(classes)} classes, and task is binary", 'Set task = "multiclass".'
         )
     counts = np.bincount(y, minlength=len(classes))
+    are_numbers = all(isinstance(label, (int, float)) for label in classes)
     lonely = [str(classes[position]) for position in np.flatnonzero(counts < 2)]
     if lonely:
         more = f" (and {len(lonely) - 3} more)" if len(lonely) > 3 else ""
         raise DataError(
             f"class {', '.join(map(repr, lonely[:3]))}{more} of target {name!r} has one row only",
             "Each class needs one row to learn from and one to be tested on; bring more rows or merge classes"
-            + (', or set task = "regression".' if task == "multiclass" else "."),
+            + (', or set task = "regression".' if task == "multiclass" and are_numbers else "."),
         )
 
 

@@ -61,7 +61,9 @@ class Training:
             user = self._user_module()
             files = find_files(request.data or settings.data, request.layout.root)
             data = load_data(files, request.layout.root)
-        with self._stage("Preparing", f"{len(data.frame):,} rows from {len(files)} files"):
+        with self._stage(
+            "Preparing", f"{len(data.frame):,} rows from {len(files)} file{'s' if len(files) != 1 else ''}"
+        ):
             self._check_settings()
             prepared = prepare(
                 settings, data.frame, has_features_function=user is not None and user.features is not None

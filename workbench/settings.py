@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -324,10 +325,41 @@ def _place(key: str, path: Path, sources: Mapping[str, str]) -> str:
     return "the command line" if source == "option" else f"environment variable {source}"
 
 
+def _users_keys(location: tuple[int | str, ...]) -> list[int | str]:
+    """The keys of an error's location, without the names that pydantic gives to a union's branches."""
+    keys: list[int | str] = []
+    model: Any = ProjectSettings
+    is_branch = False
+    for part in location:
+        if part == "[key]":
+            continue
+        if is_branch:
+            is_branch = False
+            continue
+        keys.append(part)
+        is_field = str(part) in _keys(model)
+        is_branch = is_field and _is_union_with_scalars(model.model_fields[str(part)].annotation)
+        model = _child(model, str(part))
+    return keys
+
+
+def _wanted(messages: list[str]) -> str:
+    """pydantic's messages about one value, a branch of a union each, as one sentence of ours."""
+    plain = [message.removeprefix("Value error, ") for message in messages]
+    if not all(message.startswith("Input should be ") for message in plain):
+        return plain[0]
+    choices = [
+        re.sub(r" or instance of \w+|, unable to parse .*", "", message.removeprefix("Input should be "))
+        for message in plain
+    ]
+    return f"should be {', or '.join(choices).replace('valid dictionary', 'table')}"
+
+
 def _explain(error: ValidationError, path: Path, sources: Mapping[str, str]) -> tuple[str, str]:
-    """Message and hint for the first thing wrong in the settings."""
-    first = error.errors()[0]
-    location = [part for part in first["loc"] if part != "[key]"]
+    """Message and hint for what is wrong in the settings; a misspelt key explains a missing one."""
+    errors = error.errors()
+    first = next((wrong for wrong in errors if wrong["type"] == "extra_forbidden"), errors[0])
+    location = _users_keys(first["loc"])
     shown = ".".join(str(part) for part in location)
     where = _place(shown, path, sources)
     if first["type"] == "extra_forbidden":
@@ -342,7 +374,8 @@ def _explain(error: ValidationError, path: Path, sources: Mapping[str, str]) -> 
         return f"{shown} is missing in {where}", f"Add {location[-1]} to [{section}]."
     if first["type"] == "string_pattern_mismatch" and "[key]" in first["loc"]:
         return f"pipeline name {location[-1]!r} in {where}", "Use lower-case letters, digits, _ and - only."
-    message = first["msg"].removeprefix("Value error, ")
+    same_place = [wrong for wrong in errors if _users_keys(wrong["loc"]) == location]
+    message = _wanted([wrong["msg"] for wrong in same_place])
     value = first.get("input")
     got = "" if isinstance(value, (dict, list)) else f" (it is {value!r})"
     what = f"{shown or 'the settings'} in {where}: {message}{got}"

@@ -214,3 +214,24 @@ def test_secrets_are_masked(tmp_path, monkeypatch):
         tmp_path, '[project]\nname="a"\n[pipelines.p]\ndata="d"\ntarget="t"\nparams = {api_token = "abc"}\n'
     )
     assert effective(load_project(tmp_path))["pipelines.p.params.api_token"]["value"] == "***"
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ('traget = "x"\ndata = "d"', "unknown key 'pipelines.p.traget'.*Did you mean 'target'"),
+        (
+            'data = "d"\ntarget = "t"\nthreshold = "abc"',
+            "p.threshold in .*a valid number, or 'f1', or a table",
+        ),
+        ('data = "d"\ntarget = "t"\nthreshold = {false_negativ = 3}', "Did you mean 'false_negative'"),
+        (
+            'data = "d"\ntarget = "t"\nclass_weight = "even"',
+            "p.class_weight in .*should be 'balanced', or a table",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_by_the_users_own_key(tmp_path: Path, section: str, words: str) -> None:
+    (tmp_path / "workbench.toml").write_text(f'[project]\nname = "x"\n[pipelines.p]\n{section}\n')
+    with pytest.raises(SettingsError, match=words):
+        load_project(tmp_path)

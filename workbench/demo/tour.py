@@ -177,7 +177,7 @@ class Tour:
     def _train(self, here: Project, training: Training, steps: Steps) -> Trained:
         step = f"train {training.pipeline} {training.name}"
         earlier = steps.result(step)
-        if earlier is not None:
+        if earlier is not None and earlier.keys() == Trained.__dataclass_fields__.keys():
             trained = Trained(**earlier)
             self._narrator.already_trained(trained)
             return trained
