@@ -21,4 +21,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import os,urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', '8000')}/health/live\", timeout=2)"]
 ENTRYPOINT ["workbench"]
-CMD ["serve", "--host", "0.0.0.0"]
+# Without an API key it makes one and prints it once.
+CMD ["serve", "--host", "0.0.0.0", "--make-key"]

@@ -1,4 +1,4 @@
-"""What the server does beside answering: follow promotions, and fold the prediction log."""
+"""What the server does beside answering: follow promotions and keys, and fold the prediction log."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from store.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from serve.access import KeyRing
     from serve.clerk import Clerk
     from serve.hosting import ModelHost
     from serve.telemetry import Telemetry
@@ -29,11 +30,12 @@ async def working_beside(
     host: ModelHost,
     telemetry: Telemetry,
     *,
+    keys: KeyRing,
     reload_seconds: float,
     clerk: Clerk | None,
 ) -> AsyncIterator[None]:
     """Do it while the block runs; each task has threads of its own and never waits on the event loop."""
-    tasks = [asyncio.create_task(_follow(host, telemetry, reload_seconds))]
+    tasks = [asyncio.create_task(_follow(host, telemetry, keys, reload_seconds))]
     if clerk is not None:
         tasks.append(asyncio.create_task(_keep_folding(clerk)))
     try:
@@ -46,7 +48,7 @@ async def working_beside(
                 await task
 
 
-async def _follow(host: ModelHost, telemetry: Telemetry, every_s: float) -> None:
+async def _follow(host: ModelHost, telemetry: Telemetry, keys: KeyRing, every_s: float) -> None:
     tried_at = time.monotonic()
     while True:
         await asyncio.sleep(every_s)
@@ -54,6 +56,7 @@ async def _follow(host: ModelHost, telemetry: Telemetry, every_s: float) -> None
         if is_due:
             tried_at = time.monotonic()
         try:
+            await asyncio.to_thread(keys.refresh)
             if await asyncio.to_thread(host.refresh, force=is_due):
                 telemetry.swaps.inc()
         except Exception:  # whatever it is, the models in service go on answering and the next look may do

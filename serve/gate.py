@@ -1,4 +1,4 @@
-"""What every request passes first: its id, the limits on how many and how large, and one shape of errors."""
+"""What every request passes first: its id, its key, limits on how many and how large, one shape of errors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.access import Access
 from serve.problems import Problem, problem_response
 from serve.telemetry import Telemetry
 
@@ -28,8 +29,9 @@ _DISCARDED_LIMITS = 4
 class Gate:
     """The outermost layer around the application."""
 
-    def __init__(self, app: ASGIApp, *, concurrency: int, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, *, access: Access, concurrency: int, telemetry: Telemetry) -> None:
         self._app = app
+        self._access = access
         self._concurrency = concurrency
         self._telemetry = telemetry
         self._in_flight = 0
@@ -58,6 +60,12 @@ class Gate:
                 503, f"{self._concurrency} requests are in progress already", headers={"Retry-After": "1"}
             )
             await problem_response(busy, request_id, scope["path"])(scope, receive, send_with_id)
+            return
+        try:
+            scope["key"] = self._access.check(scope)
+        except Problem as problem:
+            self._telemetry.refused.labels(problem.reason).inc()
+            await problem_response(problem, request_id, scope["path"])(scope, receive, send_with_id)
             return
         self._in_flight += 1
         self._telemetry.in_flight.inc()

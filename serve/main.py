@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any
 from serve.control import ServerInfo, local_url, registered
 from serve.lean_imports import import_model_libraries, limit_threads
 from serve.settings import ServeSettings
-from store.errors import WorkbenchError
+from store.errors import UsageError, WorkbenchError
 from store.journal import append_event
 from store.layout import Layout
 from store.settings import StoreSettings
 
 if TYPE_CHECKING:
+    from serve.access import Access, KeyRing
+    from serve.admin import AdminDesk
     from serve.hosting import ModelHost
+    from store.registry import Registry
 
 log = logging.getLogger("workbench.serve")
 
@@ -46,20 +49,39 @@ class ServerConfig:
     """Registered names of the pipelines, in the order of the settings."""
     uri: str | None = None
     """Serve just `models:/NAME/STAGE`, `models:/NAME@ALIAS` or `models:/NAME/N`."""
+    make_key: bool = False
+    """Where no API key exists, make one (see `serve`)."""
 
 
-def serve(config: ServerConfig, *, on_ready: Callable[[ServerInfo], None] | None = None) -> None:
+def serve(
+    config: ServerConfig,
+    *,
+    on_ready: Callable[[ServerInfo], None] | None = None,
+    on_key: Callable[[str], None] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first.
 
-    `on_ready` is called once predictions are answered. Raises BusyError when the port is taken,
+    `on_ready` is called once predictions are answered, `on_key` with a key that was made because there was
+    none. Raises BusyError when the port is taken, UsageError for an address beyond loopback without a key,
     WorkbenchError for what prevents a start; a model that can't be loaded doesn't.
     """
     limit_threads()
     _log_to_stderr()
+    from serve.access import Access, is_loopback, open_keys
+    from serve.admin import AdminDesk
+    from store.tracking import open_registry
+
     layout = config.layout.ensure() if config.layout is not None else None
     listener = listen_on(config)
     with contextlib.closing(listener), _registry_layout(layout) as registry_layout:
-        port = listener.getsockname()[1]
+        address, port = listener.getsockname()[:2]
+        is_open = is_loopback(address) or config.settings.allow_public_without_keys
+        keys = open_keys(layout, on_key=on_key if config.make_key else None)
+        if not keys.keys and not is_open:
+            raise UsageError(
+                f"{config.settings.host} is open to the network, and no API key exists",
+                "Make one: workbench keys create NAME; or set [serve] allow_public_without_keys = true.",
+            )
         info = ServerInfo(
             url=local_url(config.settings.host, port),
             host=config.settings.host,
@@ -68,8 +90,17 @@ def serve(config: ServerConfig, *, on_ready: Callable[[ServerInfo], None] | None
             started_at=datetime.now(UTC),
         )
         import_model_libraries()
-        host = _host(config, registry_layout)
-        _run(config, layout, listener, host, info, on_ready)
+        registry = open_registry(config.tracking_uri, registry_layout)
+        host = _host(config, registry)
+        access = Access(
+            keys,
+            is_local=is_loopback(address),
+            is_open=is_open,
+            cors_origins=config.settings.cors_origins,
+            allowed_hosts=config.settings.allowed_hosts,
+        )
+        admin = AdminDesk(host, registry, config.settings, layout)
+        _run(config, layout, listener, host, keys, access, admin, info, on_ready)
 
 
 def listen_on(config: ServerConfig) -> socket.socket:
@@ -89,11 +120,9 @@ def _registry_layout(layout: Layout | None) -> Iterator[Layout]:
         yield Layout.of(Path(folder)).ensure()
 
 
-def _host(config: ServerConfig, registry_layout: Layout) -> ModelHost:
+def _host(config: ServerConfig, registry: Registry) -> ModelHost:
     from serve.hosting import ModelHost, ModelReference
-    from store.tracking import open_registry
 
-    registry = open_registry(config.tracking_uri, registry_layout)
     if config.layout is not None and config.uri is None:
         try:
             registry.settle()
@@ -121,6 +150,9 @@ def _run(
     layout: Layout | None,
     listener: socket.socket,
     host: ModelHost,
+    keys: KeyRing,
+    access: Access,
+    admin: AdminDesk,
     info: ServerInfo,
     on_ready: Callable[[ServerInfo], None] | None,
 ) -> None:
@@ -152,13 +184,14 @@ def _run(
         beside = working_beside(
             host,
             telemetry,
+            keys=keys,
             reload_seconds=config.settings.reload_seconds,
             clerk=clerk,
         )
         async with beside:
             yield
 
-    app = create_app(Services(config.settings, host, predictor, feedback, telemetry), lifespan)
+    app = create_app(Services(config.settings, host, predictor, feedback, telemetry, access, admin), lifespan)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

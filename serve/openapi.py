@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from serve.answers import class_key
 from serve.fields import Field
+from serve.openapi_admin import admin_paths, require_keys
 from serve.openapi_protocols import (
-    PROBLEMS,
     inference_paths,
     inference_server_paths,
     invocation,
@@ -60,9 +60,9 @@ _FEEDBACK_ITEM: dict[str, Any] = {
 
 
 def add_predictions(
-    document: dict[str, Any], models: Iterable[ServedModel], default: ServedModel | None
+    document: dict[str, Any], models: Iterable[ServedModel], default: ServedModel | None, *, has_keys: bool
 ) -> dict[str, Any]:
-    """Add the endpoints that predict, and /feedback, to FastAPI's document of the others."""
+    """Add the endpoints that predict, /feedback and /admin to FastAPI's document of the others."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM_SCHEMA
     schemas["Feedback"] = _FEEDBACK_ITEM
@@ -84,6 +84,8 @@ def add_predictions(
         paths["/invocations"] = {"post": invocation(default, "default")}
     paths.update(inference_server_paths())
     paths["/feedback"] = {"post": _feedback_operation()}
+    paths.update(admin_paths())
+    require_keys(document, has_keys=has_keys)
     return document
 
 
@@ -218,7 +220,7 @@ def _operation(model: ServedModel, key: str, *, batch: bool, named: bool) -> dic
                     "text/csv": {"schema": {"type": "string"}},
                 },
             },
-            **problem_responses(*PROBLEMS),
+            **problem_responses("400", "404", "408", "413", "415", "422", "503"),
         },
     }
 

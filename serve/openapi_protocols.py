@@ -13,8 +13,11 @@ from serve.tensors import DATATYPES
 _PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
 PROBLEMS = {
     "400": "The body is no JSON, CSV or JSON lines",
+    "401": "The API key is missing or unknown",
+    "403": "The API key lacks the scope, or the Host or Origin is a stranger's",
     "404": "No such model",
     "408": "The body came too slowly",
+    "409": "The registry can't do that now",
     "413": "The body is too large",
     "415": "The content type can't hold records",
     "422": "A field is unknown, missing, mistyped or out of range",

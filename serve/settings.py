@@ -22,6 +22,12 @@ class ServeSettings(Settings):
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the server from a browser; none by default."""
 
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that clients behind a proxy on this machine call the server by; `*` for any."""
+
+    allow_public_without_keys: bool = False
+    """Listen beyond loopback although no API key exists: whoever reaches the port may predict."""
+
     max_body: int = Field(10_000_000, ge=1_000)
     """Largest request body, bytes; more is answered with 413."""
 

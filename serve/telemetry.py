@@ -68,6 +68,8 @@ class Telemetry:
         )
         self.input_errors = Counter("input_errors", "Requests with invalid input.", registry=self.registry)
         ProcessCollector(registry=self.registry)
+        self.lost: Callable[[], int] = lambda: 0
+        """How many rows could not be logged since the start."""
         self._models: dict[tuple[str, int, str], ModelTelemetry] = {}
 
     def of(self, model: ServedModel) -> ModelTelemetry:
@@ -80,6 +82,7 @@ class Telemetry:
 
     def watch(self, models: Callable[[], Iterable[ServedModel]], lost: Callable[[], int]) -> None:
         """Show at each scrape which models are in service, and how many rows could not be logged."""
+        self.lost = lost
         self.registry.register(_State(models, lost))
 
     def exposition(self) -> bytes:

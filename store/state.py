@@ -43,6 +43,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (kind, value)
         )""",
     ),
+    (
+        """CREATE TABLE keys (
+            name TEXT PRIMARY KEY,
+            digest TEXT NOT NULL UNIQUE,
+            scopes TEXT NOT NULL,
+            who TEXT NOT NULL,
+            at TEXT NOT NULL
+        )""",
+    ),
 )
 
 

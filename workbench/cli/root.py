@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Serve": {
         "serve": Entry("serve", "serve", "Answer predictions over HTTP."),
+        "keys": Entry("keys", "keys", "API keys of the server: make, list, revoke."),
         "predict": Entry("predict", "predict", "Score a file of rows."),
         "feedback": Entry("feedback", "feedback", "Tell what really happened: ground truth for predictions."),
     },

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 @click.option(
     "--uri", metavar="URI", help="Serve just this: models:/NAME/STAGE, @ALIAS or /VERSION; no project needed."
 )
+@click.option(
+    "--make-key", is_flag=True, help="Where there is no API key yet, make one and print it this once."
+)
 @pass_invocation
-def serve(invocation: Invocation, host: str | None, port: int | None, uri: str | None) -> None:
+def serve(
+    invocation: Invocation, host: str | None, port: int | None, uri: str | None, make_key: bool
+) -> None:
     """Answer predictions over HTTP until ctrl-C; promotions are taken over without a restart.
 
     MODEL_URI, or MODEL_NAME with MODEL_STAGE, stand for --uri; PORT for --port.
@@ -43,8 +48,9 @@ def serve(invocation: Invocation, host: str | None, port: int | None, uri: str |
         layout=project.layout if has_file else None,
         model_order=tuple(project.model_name(name) for name in project.settings.pipelines),
         uri=uri,
+        make_key=make_key,
     )
-    run_server(config, on_ready=_announce)
+    run_server(config, on_ready=_announce, on_key=_show_key)
 
 
 def _project(
@@ -67,3 +73,10 @@ def _announce(server: ServerInfo) -> None:
     from workbench.output import say
 
     say(f"Serving on {server.url} (its documentation: {server.url}/docs). ctrl-C ends it.")
+
+
+def _show_key(secret: str) -> None:
+    from workbench.output import say
+
+    say(f"There was no API key, so here is one; it is not shown again: {secret}")
+    say('Send it as "Authorization: Bearer KEY" or "X-API-Key: KEY". More: workbench keys create NAME.')
