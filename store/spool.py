@@ -24,7 +24,7 @@ NEW_SUFFIX = ".new"
 ROTATE_BYTES = 32 * 1024 * 1024
 ROTATE_SECONDS = 300.0
 # What is left of the disk for everything else: a tenth, but no more than this.
-RESERVE_BYTES = 1 << 30
+RESERVE_BYTES = 10 << 30
 _SPACE_CHECK_SECONDS = 1.0
 _SPACE_CHECK_BYTES = 4 * 1024 * 1024
 

@@ -195,7 +195,7 @@ from store.series import SeriesReader
 layout = Layout.of(Path(sys.argv[1]))
 reader, series = PredictionReader(layout), SeriesReader(layout)
 end = datetime.now(UTC)
-start, since = end - timedelta(days=7), datetime.fromisoformat(sys.argv[2])
+start, since = end - timedelta(days=8), datetime.fromisoformat(sys.argv[2])
 def timed(question):
     times = []
     for _ in range(9):
