@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from serve.access import Access
+from serve.admin import AdminDesk
 from serve.gate import Gate, answer_http_exception, answering_problems, request_id_of
 from serve.hosting import ModelHost
 from serve.inference_v2 import InferenceProtocol
@@ -41,6 +43,8 @@ class Services:
     predictor: Predictor
     feedback: FeedbackDesk
     telemetry: Telemetry
+    access: Access
+    admin: AdminDesk
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
@@ -66,6 +70,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
     ):
         app.router.routes.append(Route(path, answering_problems(endpoint), methods=["POST"]))
     app.router.routes += InferenceProtocol(services.host, predictor).routes()
+    app.router.routes += services.admin.routes()
     _add_views(app, services)
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
@@ -78,7 +83,12 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
             allow_headers=["*"],
             expose_headers=["X-Request-ID"],
         )
-    return Gate(app, concurrency=services.settings.concurrency, telemetry=services.telemetry)
+    return Gate(
+        app,
+        access=services.access,
+        concurrency=services.settings.concurrency,
+        telemetry=services.telemetry,
+    )
 
 
 def _add_views(app: FastAPI, services: Services) -> None:
@@ -107,7 +117,7 @@ def _add_views(app: FastAPI, services: Services) -> None:
             for failure in host.failures.values()
         ]
         is_ready = bool(host.models)
-        body: dict[str, Any] = {
+        body = {
             "status": "ready" if is_ready else "no model is loaded",
             "models": {model.name: model.version for model in host.ordered()},
             "failures": failures,
@@ -146,17 +156,19 @@ def _add_views(app: FastAPI, services: Services) -> None:
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
-        return Response(orjson.dumps(_document(app, host)), media_type="application/json")
+        return Response(orjson.dumps(_document(app, services)), media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(files("serve").joinpath("docs.html").read_text("utf-8"))
 
 
-def _document(app: FastAPI, host: ModelHost) -> dict[str, Any]:
+def _document(app: FastAPI, services: Services) -> dict[str, Any]:
+    host = services.host
     name = host.default_name()
     base = orjson.loads(orjson.dumps(app.openapi()))
-    return add_predictions(base, host.ordered(), host.models.get(name) if name is not None else None)
+    default = host.models.get(name) if name is not None else None
+    return add_predictions(base, host.ordered(), default, has_keys=services.access.has_keys)
 
 
 def _summary(model: ServedModel) -> dict[str, Any]:
