@@ -20,7 +20,7 @@ from store.index_experiments import forget_experiment, look_at_experiments, stor
 from store.index_hold import IndexHold
 from store.index_rows import forget_runs, is_as_stored, is_unicode, read_for_index, store_run
 from store.run_files import ExperimentFolder, is_stray, read_experiment, run_folders
-from store.run_look import Look, look_at_run
+from store.run_look import Look, look_again, look_at_run
 
 CYCLE_S = 57.0
 """In which every run is looked at: with a look each two seconds, within a minute."""
@@ -53,6 +53,7 @@ class _Known:
     changed_ns: int
     is_settled: bool
     is_watched: bool
+    names: tuple[str, ...] = ()
 
     def is_same(self, look: Look) -> bool:
         same = self.is_settled and self.signature == look.signature
@@ -79,6 +80,7 @@ class Mirror:
         self._root = str(root)
         self._known: dict[str, dict[str, _Known]] = {}
         self._listed: dict[str, _Listed] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._strays: set[Key] = set()
         self._pending: dict[Key, None] = {}
         self._loaded = 0
@@ -203,8 +205,13 @@ class Mirror:
         known = self._known.get(key[0], {}).get(key[1])
         if known is None:
             return False
+        if known.names and known.is_settled and not with_params:
+            return look_again(self.folder(key), known.names) != known.signature
         look = look_at_run(self.folder(key), with_params=with_params)
-        return look is None or not known.is_same(look)
+        if look is None or not known.is_same(look):
+            return True
+        known.names = self._names.setdefault(look.names, look.names)  # most runs have the same
+        return False
 
     def _look_at_experiments(self) -> None:
         seen = look_at_experiments(self._root)
