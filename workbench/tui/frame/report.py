@@ -71,6 +71,12 @@ def error_report(error: BaseException) -> ReportScreen:
     return ReportScreen("something went wrong", text)
 
 
+def _place_of(node: object) -> str:
+    """What a person calls the widget or screen that keys of its own work in."""
+    name = type(node).__name__
+    return "everywhere else" if name.endswith("Screen") else name.removeprefix("Virtual").lower()
+
+
 def help_for(screen: Screen[object]) -> ReportScreen:
     """Every key that works on `screen` at the moment, by what it belongs to."""
     groups: dict[str, list[tuple[str, str, str]]] = {}
@@ -90,7 +96,7 @@ def help_for(screen: Screen[object]) -> ReportScreen:
             continue
         seen.add(place)
         action = find(binding.id)
-        group = action.group if action else type(active.node).__name__.removeprefix("Virtual").lower()
+        group = action.group if action else _place_of(active.node)
         text = action.help if action else binding.description
         groups.setdefault(group, []).append((" ".join(by_action[place]), text, binding.id or ""))
     order = sorted(groups, key=lambda name: (name == "Everywhere", name[:1].islower()))
