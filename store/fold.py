@@ -126,6 +126,7 @@ class _Plan:
 
     batch: Batch = field(default_factory=Batch)
     taken_to: dict[str, int] = field(default_factory=dict)
+    read_to: dict[Path, int] = field(default_factory=dict)
     ended: list[Path] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
 
@@ -170,7 +171,9 @@ class _Fold:
             if plan.taken_to:
                 with writing(self._layout) as connection:
                     _commit(connection, plan, {path.name for path in list_segments(self._layout.spool)})
-            elif not plan.ended:
+            # Only once it is in the file: after a failure the same rows are news again.
+            _folded_sizes.update(plan.read_to)
+            if not plan.taken_to and not plan.ended:
                 return False
             self._taken_to.update(plan.taken_to)
             for segment in plan.ended:
@@ -216,7 +219,7 @@ class _Fold:
             return
         if is_complete and end >= size:
             plan.ended.append(segment)
-        _folded_sizes[segment] = end
+        plan.read_to[segment] = end
 
     def _keep(self, segment: Path, start: int, damaged: list[bytes]) -> str:
         """Put damaged lines aside before their segment goes."""
