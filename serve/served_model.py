@@ -15,6 +15,7 @@ from serve.problems import Problem
 from store.errors import ModelLoadError, WorkbenchError
 from store.loaded_model import LoadedModel
 from store.model_files import environment_differences, load_model
+from store.plans import make_plan
 
 if TYPE_CHECKING:
     from store.layout import Layout
@@ -65,6 +66,7 @@ def load_served(
         )
     try:
         loaded = load_model(registered.model_dir, trusted_types=trusted_types, layout=layout)
+        loaded.plan = make_plan(loaded)
         schema = InputSchema(loaded)
     except WorkbenchError:
         raise

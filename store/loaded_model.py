@@ -14,6 +14,8 @@ from store.model_files import ColumnSpec, ModelFile
 if TYPE_CHECKING:
     import numpy as np
 
+    from store.plans import Answer, Plan
+
 Task = Literal["binary", "multiclass", "regression"]
 ClassLabel = int | float | str | bool
 
@@ -71,6 +73,8 @@ class LoadedModel:
     """Whether the class follows from predict_proba alone."""
     dtype: Literal["float64", "float32"] = "float64"
     """Element type of the array a model without frames takes."""
+    plan: Plan | None = None
+    """A quicker way to the same bits, where `store.plans` has one."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,6 +86,10 @@ class LoadedModel:
         Exceptions of the estimator pass through.
         """
         X = self._in_shape(X)
+        if self.plan is not None:
+            answer = self.plan(X)
+            if answer is not None:
+                return self._planned(answer)
         if self.classes is None:
             return Predictions(self.estimator.predict(X).tolist())
         if not hasattr(self.estimator, "predict_proba"):
@@ -96,6 +104,17 @@ class LoadedModel:
             return Predictions(labels, self._of_positive(probabilities), probabilities)
         labels = [self.classes[position] for position in chosen]
         return Predictions(labels, self._of_positive(probabilities), probabilities)
+
+    def _planned(self, answer: Answer) -> Predictions:
+        values = answer.values
+        if self.classes is None:
+            return Predictions(values.tolist())
+        if self.threshold is not None:
+            chosen = (values[:, 1] >= self.threshold).astype(int)
+        else:
+            chosen = values.argmax(axis=1) if answer.chosen is None else answer.chosen
+        labels = [self.classes[position] for position in chosen.tolist()]
+        return Predictions(labels, self._of_positive(values), values)
 
     def _of_positive(self, probabilities: np.ndarray) -> np.ndarray | None:
         return probabilities[:, 1] if probabilities.shape[1] == 2 else None
