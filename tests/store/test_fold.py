@@ -321,44 +321,6 @@ def test_a_fold_killed_at_any_step_loses_and_doubles_nothing(
     assert list_segments(layout.spool) == []
 
 
-def hunt(root: Path, rounds: int, seed: int) -> tuple[set[str], Counter[str]]:
-    """Kill writers and folding processes at random moments; acknowledged ids, and the stored ones."""
-    chance = random.Random(seed)
-    layout = Layout.of(root).ensure()
-    acknowledged: set[str] = set()
-    for number in range(rounds):
-        writer, folder = start(WRITER, str(root), f"w{number}", "1000000"), start(FOLDER, str(root))
-        assert writer.stdout is not None
-        assert folder.stdout is not None
-        assert folder.stdout.readline() == "ready\n"
-        written = writer.stdout.readline()
-        deadline = time.monotonic() + chance.uniform(0.05, 0.4)
-        while time.monotonic() < deadline:
-            written += writer.stdout.readline()
-        first, second = (writer, folder) if chance.random() < 0.5 else (folder, writer)
-        rest = {first.pid: kill(first)}
-        rest[second.pid] = kill(second)
-        acknowledged |= acknowledged_ids(written + rest[writer.pid])
-    fold(layout)
-    return acknowledged, stored_ids(layout)
-
-
-def test_random_kills_of_writers_and_folds_lose_and_double_nothing(tmp_path: Path) -> None:
-    acknowledged, stored = hunt(tmp_path, rounds=3, seed=int(os.environ.get("PYTEST_SEED", "4")))
-
-    assert acknowledged
-    assert acknowledged - stored.keys() == set()
-    assert max(stored.values()) == 1
-
-
-@pytest.mark.slow
-def test_twenty_rounds_of_random_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    acknowledged, stored = hunt(tmp_path, rounds=20, seed=5)
-
-    assert acknowledged - stored.keys() == set()
-    assert max(stored.values()) == 1
-
-
 READER = """
 import sys
 from pathlib import Path
@@ -373,6 +335,47 @@ while last < int(sys.argv[2]):
     last = n
 print("saw all", flush=True)
 """
+
+
+def hunt(root: Path, rounds: int, seed: int) -> tuple[set[str], Counter[str]]:
+    """Kill writers, folds and readers at random moments; acknowledged ids, and the stored ones."""
+    chance = random.Random(seed)
+    layout = Layout.of(root).ensure()
+    acknowledged: set[str] = set()
+    for number in range(rounds):
+        writer, folder = start(WRITER, str(root), f"w{number}", "1000000"), start(FOLDER, str(root))
+        reader = start(READER, str(root), "1000000000")
+        assert writer.stdout is not None
+        assert folder.stdout is not None
+        assert folder.stdout.readline() == "ready\n"
+        written = writer.stdout.readline()
+        deadline = time.monotonic() + chance.uniform(0.05, 0.4)
+        while time.monotonic() < deadline:
+            written += writer.stdout.readline()
+        order = [writer, folder, reader]
+        chance.shuffle(order)
+        rest = {process.pid: kill(process) for process in order}
+        acknowledged |= acknowledged_ids(written + rest[writer.pid])
+    fold(layout)
+    return acknowledged, stored_ids(layout)
+
+
+def test_random_kills_of_writers_and_folds_lose_and_double_nothing(tmp_path: Path) -> None:
+    acknowledged, stored = hunt(tmp_path, rounds=3, seed=int(os.environ.get("PYTEST_SEED", "4")))
+
+    assert acknowledged
+    assert acknowledged - stored.keys() == set()
+    assert max(stored.values()) == 1
+
+
+@pytest.mark.slow
+def test_many_rounds_of_random_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    """More by one command: KILL_ROUNDS=500 pytest tests/store/test_fold.py -k rounds --timeout=3600"""
+    rounds = int(os.environ.get("KILL_ROUNDS", "20"))
+    acknowledged, stored = hunt(tmp_path, rounds=rounds, seed=5)
+
+    assert acknowledged - stored.keys() == set()
+    assert max(stored.values()) == 1
 
 
 @pytest.mark.slow
