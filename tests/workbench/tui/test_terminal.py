@@ -65,7 +65,7 @@ class Terminal:
         self.output += chunk
         return chunk
 
-    def until(self, text: str, seconds: float = 30) -> None:
+    def until(self, text: str, seconds: float = 60) -> None:
         """Wait until a text was written; escape sequences between its letters don't count."""
         deadline = time.monotonic() + seconds
         while text.encode() not in ESCAPES.sub(b"", self.output):
@@ -81,7 +81,7 @@ class Terminal:
             pass
         self.output = b""
 
-    def exit_code(self, seconds: float = 20) -> int:
+    def exit_code(self, seconds: float = 60) -> int:
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
             assert time.monotonic() < deadline, "it did not end"
