@@ -175,6 +175,8 @@ def reading(
     with _one_at_a_time.turn(timeout_s):
         base = duckdb.connect(config=config) if own else _one_at_a_time.in_memory(config)
         connection = base.cursor()
+        # A long question would have DuckDB draw one on standard output, into the answer.
+        connection.execute("SET enable_progress_bar = false")
         try:
             note: str | None = ""
             if layout.predictions.exists():

@@ -218,6 +218,7 @@ RAW = r"""
 import json, sys, time
 import duckdb
 connection = duckdb.connect(sys.argv[1], read_only=True, config={"threads": "2"})
+connection.execute("SET enable_progress_bar = false")
 def timed(sql):
     began = time.perf_counter()
     connection.execute(sql).fetchall()
