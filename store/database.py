@@ -98,12 +98,21 @@ class _OneAtATime:
     """The right of one thread of this process to have DuckDB files open."""
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
         self._lock = threading.Lock()
         self._in_memory: DuckDBPyConnection | None = None
         self._config: dict[str, str] = {}
+        self._inherited: list[DuckDBPyConnection] = []
+
+    def start_anew(self) -> None:
+        """In a forked child: the parent's database is left alone, as even closing it would crash.
+
+        Its threads are not in the child, and closing waits for them.
+        """
+        if self._in_memory is not None:
+            self._inherited.append(self._in_memory)
+        self._lock = threading.Lock()
+        self._in_memory = None
+        self._config = {}
 
     def in_memory(self, config: dict[str, str]) -> DuckDBPyConnection:
         """A database in memory to attach files to, kept: to make one takes longer than most questions."""
@@ -125,7 +134,7 @@ class _OneAtATime:
 
 
 _one_at_a_time = _OneAtATime()
-os.register_at_fork(after_in_child=_one_at_a_time.reset)
+os.register_at_fork(after_in_child=_one_at_a_time.start_anew)
 
 
 @contextmanager
