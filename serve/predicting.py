@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,8 +20,9 @@ from serve.gate import read_body, request_id_of
 from serve.hosting import ModelHost
 from serve.input_schema import Batch
 from serve.invocations import read_invocation, write_invocation
+from serve.lanes import Lane, ThreadLane, lane_to, predict
 from serve.problems import Problem
-from serve.served_model import SLOW_ROW_MS, ServedModel
+from serve.served_model import ServedModel
 from serve.telemetry import Telemetry
 from store.ids import new_prediction_ids
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from store.loaded_model import Predictions
     from store.log import PredictionLog
 
-log = logging.getLogger("workbench.serve")
+T = TypeVar("T")
 
 INLINE_BYTES = 16_384
-"""A body up to this size is answered on the event loop when its model is quick; a larger one in a thread."""
+"""A body up to this size is read on the event loop; a larger one in a thread, with all that follows."""
 _THREADS = 4
 
 
@@ -54,7 +54,7 @@ Writer = Callable[[Outcome], Response]
 
 
 class Predictor:
-    """Answers prediction requests. How rows reach the model is decided in `_run` alone."""
+    """Answers prediction requests, in the words of any protocol."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Predictor:
         self._log_waits = log_waits
         """Whether the log waits for the disk, which the event loop must not."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="predict")
+        self._lanes: dict[str, tuple[ServedModel, Lane]] = {}
 
     async def predict(self, request: Request) -> Response:
         """POST /predict and /models/{name}/predict."""
@@ -122,20 +123,35 @@ class Predictor:
         body = await read_body(request, self._settings.max_body, self._settings.timeout)
         started = time.perf_counter()
         request_id = request_id_of(request)
+        if len(body) > INLINE_BYTES or self._log_waits:
 
-        def work() -> Response:
-            return self._work(model, body, read, write, request_id, started)
+            def work() -> Response:
+                with self._counting_problems(model):
+                    batch = read(model, body)
+                    predictions = predict(model, batch)
+                return self._finish(model, batch, predictions, write, request_id, started)
 
-        return await self._run(model, len(body), work)
+            return await self._in_time(model, asyncio.get_running_loop().run_in_executor(self._threads, work))
+        with self._counting_problems(model):
+            batch = read(model, body)
+            lane = self._lane(model)
+            if isinstance(lane, ThreadLane):
+                predictions = await self._in_time(model, lane.predict(batch))
+            else:
+                predictions = await lane.predict(batch)
+        return self._finish(model, batch, predictions, write, request_id, started)
 
-    async def _run(self, model: ServedModel, n_bytes: int, work: Callable[[], Response]) -> Response:
-        """Small requests of quick models at once, others in a thread, so that nobody waits for them."""
-        if n_bytes <= INLINE_BYTES and model.row_ms <= SLOW_ROW_MS and not self._log_waits:
-            return work()
-        loop = asyncio.get_running_loop()
+    def _lane(self, model: ServedModel) -> Lane:
+        found = self._lanes.get(model.name)
+        if found is None or found[0] is not model:
+            found = self._lanes[model.name] = (model, lane_to(model, self._threads))
+        return found[1]
+
+    async def _in_time(self, model: ServedModel, work: Awaitable[T]) -> T:
+        """Wait for work in a thread, no longer than the settings allow."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                return await loop.run_in_executor(self._threads, work)
+                return await work
         except TimeoutError:
             self._telemetry.of(model).failed.inc()
             self._telemetry.tutorial_error.inc()
@@ -146,27 +162,31 @@ class Predictor:
                 reason="timeout",
             ) from None
 
-    def _work(
+    @contextmanager
+    def _counting_problems(self, model: ServedModel) -> Iterator[None]:
+        try:
+            yield
+        except Problem as problem:
+            if problem.status < 500:
+                self._telemetry.of(model).invalid.inc()
+                self._telemetry.input_errors.inc()
+                self._telemetry.tutorial_error.inc()
+            raise
+
+    def _finish(
         self,
         model: ServedModel,
-        body: bytes,
-        read: Reader,
+        batch: Batch,
+        predictions: Predictions,
         write: Writer,
         request_id: str,
         started: float,
     ) -> Response:
-        counters = self._telemetry.of(model)
-        try:
-            batch = read(model, body)
-            predictions = _predict(model, batch)
-        except Problem:
-            counters.invalid.inc()
-            self._telemetry.input_errors.inc()
-            self._telemetry.tutorial_error.inc()
-            raise
+        """Log, then make the answer."""
         latency_s = time.perf_counter() - started
         ids = self._logged(model, batch, predictions, latency_s * 1000, request_id)
         response = write(Outcome(model, predictions, ids, latency_s * 1000))
+        counters = self._telemetry.of(model)
         counters.answered.inc(batch.n_rows)
         counters.latency.observe(latency_s)
         self._telemetry.tutorial_success.inc(batch.n_rows)
@@ -201,20 +221,3 @@ class Predictor:
             request_id=request_id,
         )
         return ids if is_logged else [None] * batch.n_rows
-
-
-def _predict(model: ServedModel, batch: Batch) -> Predictions:
-    """Predict; a model that can't compute these values is a problem with the request, never a crash."""
-    try:
-        predictions = model.loaded.predict(batch.model_input)
-    except Exception as error:
-        log.warning("%s version %s raised %s: %s", model.name, model.version, type(error).__name__, error)
-        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-        raise Problem(422, f"the model can't compute these values: {reason}", reason="model_error") from error
-    values = predictions.prediction
-    is_finite = all(math.isfinite(v) for v in values if isinstance(v, float))
-    if predictions.probabilities is not None and is_finite:
-        is_finite = math.isfinite(float(predictions.probabilities.sum()))
-    if not is_finite:
-        raise Problem(422, "the model's answer to these values is not a number", reason="model_error")
-    return predictions
