@@ -74,7 +74,7 @@ TABLES = {
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
 _READER_CONFIG = {
     "threads": str(min(2, os.cpu_count() or 1)),
-    "memory_limit": "160MB",
+    "memory_limit": "128MB",
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
