@@ -117,7 +117,7 @@ def _add_views(app: FastAPI, services: Services) -> None:
             for failure in host.failures.values()
         ]
         is_ready = bool(host.models)
-        body = {
+        body: dict[str, Any] = {
             "status": "ready" if is_ready else "no model is loaded",
             "models": {model.name: model.version for model in host.ordered()},
             "failures": failures,
