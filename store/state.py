@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 from store.errors import BusyError, StorageError
 from store.layout import Layout
 
 BUSY_TIMEOUT_S = 10.0
+_LEAST_FREE_BYTES = 256 * 1024
 
 # Each entry takes the file one version further; `PRAGMA user_version` counts how many were applied.
 # Entries are never edited, only added.
@@ -74,6 +77,10 @@ def connect(layout: Layout) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):
             raise BusyError(f"{path} is locked by another process", "Try again in a moment.") from error
+        if _is_full(path, error):
+            raise StorageError(
+                f"no space left on the disk of {path}", "Free some of it and try again."
+            ) from error
         raise StorageError(
             f"cannot use {path}: {error}", "Free the disk or mend the permissions of its folder."
         ) from error
@@ -83,6 +90,16 @@ def connect(layout: Layout) -> Iterator[sqlite3.Connection]:
         raise StorageError(
             f"{path} is damaged: {error}", "Restore it from a backup; it holds jobs and trust decisions."
         ) from error
+
+
+def _is_full(path: Path, error: sqlite3.OperationalError) -> bool:
+    """Whether the disk is why; where its index in shared memory can't grow, SQLite only says "I/O error"."""
+    if "full" in str(error):
+        return True
+    try:
+        return shutil.disk_usage(path.parent).free < _LEAST_FREE_BYTES
+    except OSError:
+        return False
 
 
 def _open(layout: Layout) -> sqlite3.Connection:

@@ -74,6 +74,7 @@ def settled() -> Callable[[Pilot[Any]], Awaitable[None]]:
         app = pilot.app
         deadline = time.monotonic() + 20
         quiet = 0
+        is_partial = False
         while quiet < 3:
             assert time.monotonic() < deadline, "the app never came to rest"
             await app.workers.wait_for_complete()
@@ -81,7 +82,11 @@ def settled() -> Callable[[Pilot[Any]], Awaitable[None]]:
             screens = [app, *app.screen_stack]
             is_open = app.desk is not None or app.place.is_empty
             is_quiet = is_open and all(getattr(each, "is_settled", True) for each in screens)
-            quiet = quiet + 1 if is_quiet else 0
+            if is_quiet and is_partial:  # read in parts on a busy machine: ask for the rest
+                getattr(app.screen, "look", lambda: None)()
+                is_quiet = False
+            is_partial = is_open and not getattr(getattr(app.desk, "runs", None), "is_complete", True)
+            quiet = quiet + 1 if is_quiet and not is_partial else 0
 
     return wait
 
