@@ -55,6 +55,35 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             at TEXT NOT NULL
         )""",
     ),
+    (
+        """CREATE TABLE alerts (
+            id TEXT PRIMARY KEY,
+            key TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            model TEXT,
+            version INTEGER,
+            feature TEXT,
+            severity TEXT NOT NULL,
+            worst TEXT NOT NULL,
+            state TEXT NOT NULL,
+            message TEXT NOT NULL,
+            since TEXT NOT NULL,
+            last_seen TEXT NOT NULL,
+            cleared_at TEXT,
+            who TEXT,
+            silenced_until TEXT,
+            details TEXT NOT NULL
+        )""",
+        """CREATE UNIQUE INDEX alerts_live ON alerts (key) WHERE cleared_at IS NULL""",
+        """CREATE INDEX alerts_by_time ON alerts (since)""",
+        """CREATE TABLE alert_silences (key TEXT PRIMARY KEY, until TEXT NOT NULL, who TEXT NOT NULL)""",
+        """CREATE TABLE alert_changes (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            alert_id TEXT NOT NULL,
+            what TEXT NOT NULL,
+            at TEXT NOT NULL
+        )""",
+    ),
 )
 
 
