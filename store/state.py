@@ -84,6 +84,41 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             at TEXT NOT NULL
         )""",
     ),
+    (
+        """CREATE TABLE data_files (
+            path TEXT NOT NULL,
+            pipeline TEXT NOT NULL,
+            state TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            inode INTEGER NOT NULL,
+            sha256 TEXT,
+            rows INTEGER,
+            reason TEXT,
+            report TEXT,
+            job_id TEXT,
+            run_id TEXT,
+            released INTEGER NOT NULL DEFAULT 0,
+            first_seen TEXT NOT NULL,
+            changed_at TEXT NOT NULL,
+            gone_at TEXT,
+            PRIMARY KEY (pipeline, path)
+        )""",
+        """CREATE INDEX data_files_by_content ON data_files (pipeline, sha256)""",
+        """CREATE TABLE data_versions (
+            digest TEXT PRIMARY KEY,
+            pipeline TEXT NOT NULL,
+            rows INTEGER NOT NULL,
+            manifest TEXT NOT NULL,
+            created_at TEXT NOT NULL
+        )""",
+        """CREATE TABLE data_version_runs (
+            digest TEXT NOT NULL,
+            run_id TEXT NOT NULL,
+            at TEXT NOT NULL,
+            PRIMARY KEY (digest, run_id)
+        )""",
+    ),
 )
 
 
