@@ -20,7 +20,7 @@ ACCEPTED: tuple[FileState, ...] = ("ready", "queued", "trained")
 """States of files that training reads."""
 
 _COLUMNS = (
-    "path, pipeline, state, size, mtime_ns, inode, sha256, rows, reason, job_id, run_id, released,"
+    "path, pipeline, state, before, size, mtime_ns, inode, sha256, rows, reason, job_id, run_id, released,"
     " first_seen, changed_at, gone_at"
 )
 
@@ -54,6 +54,8 @@ class DataFile:
     """Whether a person let it into training in spite of its report."""
     first_seen: datetime
     changed_at: datetime
+    before: FileState | None
+    """What a file whose content may have changed was before: it is `new` until somebody has read it."""
     gone_at: datetime | None
     """When it was seen to be missing; None while it is there."""
     report: Mapping[str, Any] | None = None
@@ -65,8 +67,8 @@ class DataFile:
             "path": self.path,
             "pipeline": self.pipeline,
             "state": self.state,
-            "rows": self.rows,
-            "hash": self.sha256,
+            "rows": None if self.state == "new" else self.rows,
+            "hash": None if self.state == "new" else self.sha256,
             "reason": self.reason,
             "bytes": self.stamp.size,
             "released": self.is_released,
@@ -170,9 +172,7 @@ def note_seen(layout: Layout, pipeline: str, files: Mapping[str, Stamp]) -> None
             "INSERT INTO data_files (path, pipeline, state, size, mtime_ns, inode, first_seen, changed_at)"
             " VALUES (?1, ?2, 'new', ?3, ?4, ?5, ?6, ?6)"
             " ON CONFLICT (pipeline, path) DO UPDATE SET gone_at = NULL, size = ?3, mtime_ns = ?4, inode = ?5,"
-            # The same file come back is what it was; another one is new.
-            " state = CASE WHEN gone_at IS NOT NULL AND size = ?3 AND mtime_ns = ?4 THEN state ELSE 'new' END,"
-            " changed_at = ?6",
+            " before = CASE WHEN state = 'new' THEN before ELSE state END, state = 'new', changed_at = ?6",
             [(path, pipeline, stamp.size, stamp.mtime_ns, stamp.inode, now) for path, stamp in files.items()],
         )
 
@@ -213,15 +213,25 @@ def record(
     text = None if report is None else json.dumps(report, ensure_ascii=False, default=str)
     with connect(layout) as connection:
         connection.execute(
-            "INSERT INTO data_files (path, pipeline, state, size, mtime_ns, inode, sha256, rows, reason, report,"
-            " job_id, run_id, released, first_seen, changed_at)"
+            "INSERT INTO data_files (path, pipeline, state, size, mtime_ns, inode, sha256, rows, reason,"
+            " report, job_id, run_id, released, first_seen, changed_at)"
             " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)"
             " ON CONFLICT (pipeline, path) DO UPDATE SET state = ?3, size = ?4, mtime_ns = ?5, inode = ?6,"
-            " sha256 = ?7, rows = ?8, reason = ?9, report = ?10, job_id = ?11, run_id = ?12, released = ?13,"
-            " changed_at = ?14, gone_at = NULL",
-            (path, pipeline, state, stamp.size, stamp.mtime_ns, stamp.inode, sha256, rows, reason, text, job_id,
-             run_id, int(is_released), now),
+            " sha256 = ?7, rows = ?8, reason = ?9, report = ?10, job_id = ?11, run_id = ?12,"
+            " released = ?13, changed_at = ?14, gone_at = NULL, before = NULL",
+            (path, pipeline, state, stamp.size, stamp.mtime_ns, stamp.inode, sha256, rows, reason, text,
+             job_id, run_id, int(is_released), now),
         )  # fmt: skip
+
+
+def keep_known(layout: Layout, pipeline: str, path: str, stamp: Stamp) -> None:
+    """A file that was touched or came back with the content it had: it is what it was."""
+    with connect(layout) as connection:
+        connection.execute(
+            "UPDATE data_files SET state = coalesce(before, state), before = NULL, gone_at = NULL,"
+            " size = ?, mtime_ns = ?, inode = ?, changed_at = ? WHERE pipeline = ? AND path = ?",
+            (stamp.size, stamp.mtime_ns, stamp.inode, _now(), pipeline, path),
+        )
 
 
 def same_content(layout: Layout, pipeline: str, sha256: str, but: str) -> DataFile | None:
@@ -363,6 +373,7 @@ def _file(row: Any) -> DataFile:
         is_released=bool(values["released"]),
         first_seen=datetime.fromisoformat(values["first_seen"]),
         changed_at=datetime.fromisoformat(values["changed_at"]),
+        before=values["before"],
         gone_at=None if values["gone_at"] is None else datetime.fromisoformat(values["gone_at"]),
         report=None if report is None else json.loads(report),
     )

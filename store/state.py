@@ -89,6 +89,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             path TEXT NOT NULL,
             pipeline TEXT NOT NULL,
             state TEXT NOT NULL,
+            before TEXT,
             size INTEGER NOT NULL,
             mtime_ns INTEGER NOT NULL,
             inode INTEGER NOT NULL,
