@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Champion", "Rule", "Verdict", "judge"]
 
 MIN_SEGMENT_ROWS = 30
+MIN_UNSEEN_ROWS = 100
+"""Fewer rows than that, which the champion had not learnt from, decide nothing."""
+MIN_UNSEEN_OF_A_CLASS = 10
 _FUZZ = 1e-12
 """0.995 − 0.99 is a hair more or less than 0.005."""
 
@@ -41,6 +44,8 @@ class Champion:
     version: int
     scores: Scores | None
     problem: str = ""
+    has_learnt: NDArray[np.bool_] | None = None
+    """Which of the held-out rows it was fitted on, and the challenger was not; None where unknown."""
 
 
 def judge(
@@ -56,7 +61,8 @@ def judge(
     """Apply every rule; `rows` are the held-out rows, for segments, in the order of `y`.
 
     The comparison with the champion is computed by both rules, and one decides. Without a champion only
-    the minimums and budgets do.
+    the minimums and budgets do. Rows that the champion alone has learnt from are left out of the comparison,
+    as long as enough others remain.
     """
     metric = metrics.find(settings.metric or metrics.DECIDING[task], task)
     own = metric.compute(y, candidate.scores, None)
@@ -66,13 +72,18 @@ def judge(
     if champion is not None and champion.scores is None:
         rules.append(Rule("champion", None, "can be scored", False, note=champion.problem))
     elif champion is not None and champion.scores is not None:
-        theirs = metric.compute(y, champion.scores, None)
+        fair, seen_note = _fair_rows(champion, y, task)
+        y, rows, scores = y[fair], rows.iloc[fair], champion.scores.rows(fair)
+        candidate = replace(candidate, scores=candidate.scores.rows(fair))
+        if seen_note:
+            rules.append(seen_note)
+        own, theirs = metric.compute(y, candidate.scores, None), metric.compute(y, scores, None)
         difference = metric.better_by(own, theirs)
-        test = paired.compare(metric, y, candidate.scores, champion.scores, seed=seed)
+        test = paired.compare(metric, y, candidate.scores, scores, seed=seed)
         sure = None if test is None else test.probability_better
         rules += _comparisons(settings, metric, difference, test)
-        rules += _regressions(settings, task, y, candidate.scores, champion.scores)
-        for rule, column, values in _segments(settings, metric, y, rows, candidate.scores, champion.scores):
+        rules += _regressions(settings, task, y, candidate.scores, scores)
+        for rule, column, values in _segments(settings, metric, y, rows, candidate.scores, scores):
             rules.append(rule)
             segments[column] = values
     accepted = all(rule.passed for rule in rules if rule.decides)
@@ -92,6 +103,30 @@ def judge(
         rows=len(y),
         segments=segments,
     )
+
+
+def _fair_rows(champion: Champion, y: NDArray[Any], task: TaskName) -> tuple[NDArray[np.intp], Rule | None]:
+    """Positions of the rows to compare on, and what to say of the others."""
+    everything = np.arange(len(y))
+    learnt = champion.has_learnt
+    if learnt is None or not learnt.any():
+        return everything, None
+    fair = np.flatnonzero(~learnt)
+    wanted = f"≥ {MIN_UNSEEN_ROWS}"
+    enough = len(fair) >= MIN_UNSEEN_ROWS
+    if enough and task != "regression":
+        counts = np.bincount(y[fair].astype(np.intp), minlength=int(y.max()) + 1)
+        enough = bool(counts[np.unique(y).astype(np.intp)].min() >= MIN_UNSEEN_OF_A_CLASS)
+        wanted += f", {MIN_UNSEEN_OF_A_CLASS} of each class"
+    if enough:
+        note = f"champion v{champion.version} learnt from the other {int(learnt.sum()):,} held-out rows"
+    else:
+        note = (
+            f"champion v{champion.version} learnt from {int(learnt.sum()):,} of the held-out rows"
+            " and may look better than it is"
+        )
+    rule = Rule("rows new to both", float(len(fair)), wanted, enough, decides=False, note=note)
+    return (fair if enough else everything), rule
 
 
 def _minimums(

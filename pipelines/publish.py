@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.answers import ask_loaded
 from pipelines.gate import Champion
+from pipelines.learnt_rows import LEARNT_ROWS_FILE, from_bytes, learnt_by_other_alone, row_marks
 from pipelines.prepare import Prepared
 from pipelines.request import TrainRequest
 from pipelines.user_module import UserModule
@@ -15,9 +16,12 @@ from store.errors import NotFoundError, WorkbenchError
 from store.journal import append_event
 from store.profile import Profile
 from store.references import publish_reference
+from store.tracking import open_runs, resolve_uri
 from store.trust import trust
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from store.registry import Registry
 
 
@@ -47,12 +51,32 @@ def load_champion(registry: Registry, request: TrainRequest, prepared: Prepared)
         if missing and model.file.inputs is not None:
             return Champion(number, None, f"it needs column {missing[0]!r}, which the data lacks")
         rows = prepared.rows_test if missing else prepared.rows_test[list(model.names)]
-        return Champion(number, ask_loaded(model, rows, prepared.task, prepared.classes))
+        return Champion(
+            number,
+            ask_loaded(model, rows, prepared.task, prepared.classes),
+            has_learnt=_has_learnt(request, version.run_id, prepared),
+        )
     except WorkbenchError as error:
         return Champion(number, None, error.message)
     except Exception as error:
         text = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Champion(number, None, f"it failed on the held-out rows: {text}")
+
+
+def _has_learnt(request: TrainRequest, run_id: str | None, prepared: Prepared) -> NDArray[Any] | None:
+    """Which held-out rows the model of a run, and not this one, was fitted on; None where that is unknown."""
+    if run_id is None:
+        return None
+    runs = open_runs(resolve_uri(request.tracking_uri, request.layout.root), request.layout)
+    try:
+        content = runs.artifact_path(run_id, LEARNT_ROWS_FILE).read_bytes()
+        columns, learnt = from_bytes(content)
+        if not set(columns) <= set(prepared.frame.columns):
+            return None
+    except (WorkbenchError, OSError, ValueError):
+        return None  # its run is gone, or was not made by this product
+    marks = row_marks(prepared.frame, columns, prepared.labels)
+    return learnt_by_other_alone(learnt, marks[prepared.split.test], marks[prepared.split.train])
 
 
 def publish(

@@ -88,11 +88,14 @@ class RunRecorder:
         self._guard(self._client.log_inputs, self.run_id, [DatasetInput(dataset, [tag])])
 
     def log_files(self, contents: Mapping[str, Any]) -> None:
-        """Log artifacts by path; a `.json` path takes any value, others text."""
+        """Log artifacts by path: bytes and text as they are, any other value as JSON."""
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
             for path, content in contents.items():
                 target = Path(folder) / path
                 target.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(content, bytes):
+                    target.write_bytes(content)
+                    continue
                 text = content if isinstance(content, str) else json.dumps(content, indent=1, default=str)
                 target.write_text(text, "utf-8")
             self._guard(self._client.log_artifacts, self.run_id, folder)

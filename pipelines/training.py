@@ -17,6 +17,7 @@ from pipelines.data import LoadedData, find_files, load_data
 from pipelines.estimators import algorithm
 from pipelines.fitting import Fitter, explained, freeze_with_threshold, make_fitter, with_threshold
 from pipelines.gate import Candidate, judge
+from pipelines.learnt_rows import LEARNT_ROWS_FILE, row_marks, to_bytes
 from pipelines.metrics import Scores
 from pipelines.packaging import settings_document
 from pipelines.prepare import Prepared, prepare
@@ -101,7 +102,9 @@ class Training:
             model = log_model(self._recorder, request, fitted, prepared, user)
             artifacts |= self._documents(data, measured | fitted.cross_validation)
         with self._stage("Comparing"):
-            registry = open_registry(resolve_uri(request.tracking_uri, request.layout.root), request.layout)
+            registry = open_registry(
+                resolve_uri(request.tracking_uri, request.layout.root), request.layout, in_process=True
+            )
             champion = load_champion(registry, request, prepared)
             verdict = judge(
                 settings.gate,
@@ -114,6 +117,8 @@ class Training:
             )
             self._notes += warnings()
             artifacts |= {"gate.json": verdict.as_json(), "timing.json": self._timings}
+            marks = row_marks(prepared.frame, prepared.features, prepared.labels)
+            artifacts[LEARNT_ROWS_FILE] = to_bytes(prepared.features, marks[prepared.split.train])
             self._recorder.log_files(artifacts)
             self._recorder.finish("FINISHED")
             version, promoted = publish(

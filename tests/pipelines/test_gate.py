@@ -119,6 +119,28 @@ def test_a_champion_that_cannot_be_scored_is_kept_and_the_reason_given() -> None
     assert "its files are gone" in verdict.reasons[1]
 
 
+def test_rows_that_the_champion_alone_learnt_from_are_left_out_of_the_comparison() -> None:
+    has_learnt = np.arange(N) < 250
+    honest, own = scores(1, seed=1), scores(2)
+    assert honest.probabilities is not None
+    memory = np.where(has_learnt[:, None], np.eye(2)[Y], honest.probabilities)
+    knows_them = Scores(memory.argmax(axis=1), memory)
+
+    def against(mask: Any) -> Verdict:
+        champion = Champion(3, knows_them, has_learnt=mask)
+        return judge(GateSettings(), "binary", Y, ROWS, Candidate(own, 2.0, 1.5), champion)
+
+    assert not against(None).accepted
+    fair = against(has_learnt)
+    assert fair.accepted
+    assert fair.rows == 150
+    assert "learnt from the other 250" in rule(fair, "rows new to both").note
+    too_few = against(np.arange(N) < N - 50)
+    assert not too_few.accepted
+    assert too_few.rows == N
+    assert "may look better than it is" in rule(too_few, "rows new to both").note
+
+
 def test_errors_are_better_when_smaller() -> None:
     y = RNG.normal(0, 1, N)
     near, far = Scores(y + 0.1), Scores(y + 0.5)

@@ -96,8 +96,13 @@ def test_a_training_logs_everything_and_the_gate_keeps_a_tie_out(
     assert (second.version, second.promoted) == (None, False)
     assert second.gate is not None
     assert second.gate.difference == 0.0
-    forced = train_here(**recipe, promote_="force", reason_="drill")
+    forced = train_here(**recipe, split={"seed": 7}, promote_="force", reason_="drill")
     assert (forced.version, forced.promoted) == (2, True)
+    assert forced.gate is not None
+    (unseen,) = [rule for rule in forced.gate.rules if rule.rule == "rows new to both"]
+    assert unseen.value is not None
+    assert 10 < unseen.value < 40  # four fifths of another fifth were learnt from
+    assert "learnt from" in unseen.note
     assert [job.state for job in list_jobs(layout)] == ["done", "refused", "done"]
     kinds = [event.what for event in read_events(layout, model="demo")]
     assert kinds.count("gate") == 3
