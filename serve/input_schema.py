@@ -18,6 +18,7 @@ from store.log import FeatureSchema
 if TYPE_CHECKING:
     from store.loaded_model import LoadedModel
 
+_NAN = float("nan")
 _NUMBERS = frozenset({float, int})
 _NUMBERS_OR_MISSING = frozenset({float, int, type(None)})
 
@@ -67,20 +68,36 @@ class InputSchema:
         self._high = np.array([np.inf if field.high is None else field.high for field in fields])
         self._is_limited = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
 
-    def from_json(self, rows: Sequence[Any]) -> Batch:
+    def from_json(self, rows: Sequence[Any], first_row: int | None = None) -> Batch:
         """Check parsed JSON rows (objects by name, or lists in the model's order) and shape them.
 
-        Raises Problem 422 naming each field that is wrong and what was expected.
+        Raises Problem 422 naming each field that is wrong and what was expected, and its row, counted from
+        `first_row`, where the rows are not one alone.
         """
         if self._is_quick:
             X = self._quick_array(rows)
             if X is not None:
-                return Batch(len(rows), self._for_model(X), _for_log(X) if self._any_optional else X, ())
-        return self._checked(rows, lambda field, value: field.from_json(value))
+                return self._batch_of(X)
+        return self._checked(rows, lambda field, value: field.from_json(value), first_row)
 
-    def from_text(self, rows: Sequence[Mapping[str, str] | Sequence[str]]) -> Batch:
-        """The same for rows of a CSV file, whose values are text."""
-        return self._checked(rows, lambda field, value: field.from_text(value))
+    def from_cells(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], first_row: int | None = None
+    ) -> Batch:
+        """The same for rows of a CSV file: texts by column."""
+        if self._is_quick and len(columns) == self.width and rows:
+            X = self._quick_cells(columns, rows)
+            if X is not None:
+                return self._batch_of(X)
+        return self.from_text([dict(zip(columns, row, strict=True)) for row in rows], first_row)
+
+    def from_text(
+        self, rows: Sequence[Mapping[str, str] | Sequence[str]], first_row: int | None = None
+    ) -> Batch:
+        """The same for rows whose values are text, by name or in the model's order."""
+        return self._checked(rows, lambda field, value: field.from_text(value), first_row)
+
+    def _batch_of(self, X: np.ndarray) -> Batch:
+        return Batch(len(X), self._for_model(X), _for_log(X) if self._any_optional else X, ())
 
     def _quick_array(self, rows: Sequence[Any]) -> np.ndarray | None:
         """The rows as an array when all is well at a glance; None leaves the explaining to `_checked`."""
@@ -103,24 +120,47 @@ class InputSchema:
             X = np.array(rows, dtype=np.float64)
         except (OverflowError, ValueError):
             return None
+        return X if self._are_allowed(X) else None
+
+    def _quick_cells(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> np.ndarray | None:
+        """The same for texts; an empty one is missing."""
+        at = {name: position for position, name in enumerate(columns)}
+        if at.keys() != self._by_name.keys():
+            return None
+        try:
+            X = np.array([[float(cell) if cell else _NAN for cell in row] for row in rows], dtype=np.float64)
+        except ValueError:
+            return None
+        # Python reads "nan" and "1_000" as numbers too; which of them are, `_checked` decides.
+        n_empty = sum(row.count("") for row in rows)
+        if int(np.isnan(X).sum()) != n_empty or any("_" in cell for row in rows for cell in row):
+            return None
+        X = X[:, [at[name] for name in self._names]]
+        return X if self._are_allowed(X) else None
+
+    def _are_allowed(self, X: np.ndarray) -> bool:
+        """Whether all numbers are what their fields take."""
         finite = np.isfinite(X)
         if not finite.all() and (np.isinf(X).any() or bool((~finite & ~self._optional).any())):
-            return None
+            return False
         if self._whole.size:
             whole = X[:, self._whole]
             if bool(((whole != np.floor(whole)) & ~np.isnan(whole)).any()) or bool(
                 (np.abs(whole) >= 2**63).any()
             ):
-                return None
-        if self._is_limited and bool((np.less(X, self._low) | np.greater(X, self._high)).any()):
-            return None
-        return X
+                return False
+        return not (self._is_limited and bool((np.less(X, self._low) | np.greater(X, self._high)).any()))
 
-    def _checked(self, rows: Sequence[Any], convert: Callable[[Field, Any], Any]) -> Batch:
+    def _checked(
+        self, rows: Sequence[Any], convert: Callable[[Field, Any], Any], first_row: int | None
+    ) -> Batch:
+        if first_row is None and len(rows) > 1:
+            first_row = 0
         errors: list[dict[str, Any]] = []
         table: list[list[Any]] = []
-        for position, row in enumerate(rows):
-            table.append(self._checked_row(row, convert, errors, position if len(rows) > 1 else None))
+        for position, row in enumerate(rows, first_row or 0):
+            place = None if first_row is None else position
+            table.append(self._checked_row(row, convert, errors, place))
             if len(errors) >= MOST_ERRORS:
                 break
         if errors:

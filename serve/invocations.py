@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from serve.bodies import body_format, parse_json, read_rows
+from serve.bodies import body_format, parse_json
 from serve.problems import Problem, shown
+from serve.row_parts import read_rows
 
 if TYPE_CHECKING:
     from serve.input_schema import Batch
@@ -34,8 +35,11 @@ def read_invocation(model: ServedModel, body: bytes, content_type: str) -> Batch
         raise Problem(501, f"the model was logged to answer with {wanted}, which is not served; use /predict")
     kind = body_format(content_type)
     if kind == "csv":
-        rows = read_rows(body, content_type, model.loaded.names).rows
-        return model.schema.from_text([_own_columns(model, row) for row in rows])
+        table = read_rows(body, content_type, model.loaded.names)
+        names = table.columns or ()
+        return model.schema.from_text(
+            [_own_columns(model, dict(zip(names, row, strict=True))) for row in table.rows]
+        )
     if kind == "jsonl":
         raise Problem(415, "send application/json or text/csv here")
     document = parse_json(body)

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serve.answers import answer_rows, csv_answer, json_answer, wants_csv
-from serve.bodies import read_rows
 from serve.gate import read_body, request_id_of
 from serve.hosting import ModelHost
 from serve.input_schema import Batch
 from serve.invocations import read_invocation, write_invocation
 from serve.lanes import Lane, ThreadLane, lane_to, predict
 from serve.problems import Problem
+from serve.row_parts import read_rows
 from serve.served_model import ServedModel
 from serve.telemetry import Telemetry
 from store.ids import new_prediction_ids
@@ -103,7 +103,9 @@ class Predictor:
             nonlocal is_single
             rows = read_rows(body, content_type, model.loaded.names)
             is_single = rows.is_single and not always_list
-            return model.schema.from_text(rows.rows) if rows.is_text else model.schema.from_json(rows.rows)
+            if rows.columns is not None:
+                return model.schema.from_cells(rows.columns, rows.rows)
+            return model.schema.from_json(rows.rows)
 
         def write(outcome: Outcome) -> Response:
             rows = answer_rows(
