@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serve.bodies import parse_json
-from serve.gate import answering_problems, read_body
+from serve.gate import answering_problems
 from serve.problems import Problem, shown
+from serve.request_body import read_body
 from store.errors import BusyError, NotFoundError, StorageError, UsageError, WorkbenchError
 from store.journal import append_event
 

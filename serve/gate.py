@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import re
@@ -10,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,8 +21,6 @@ log = logging.getLogger("workbench.serve")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADER = b"x-request-id"
-_DISCARDED_LIMITS = 4
-"""How many times the limit of a body is read and thrown away before its connection is cut."""
 
 
 class Gate:
@@ -98,46 +95,6 @@ def request_id_of(request: Request) -> str:
     """The id the gate gave to a request."""
     request_id: str = request.scope.get("request_id", "")
     return request_id
-
-
-async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
-    """The whole body; Problem 413 when it passes `limit` bytes, 408 when it is too slow.
-
-    A client that is told while it still sends may see a reset connection where the answer is. So a body that
-    is too large is let come to its end and thrown away, up to `_DISCARDED_LIMITS` times the limit.
-    """
-    declared = request.headers.get("content-length", "")
-    is_asked_first = "expect" in request.headers  # this client waits to be told before it sends
-    if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
-        least = int(declared[:18])
-        if is_asked_first or least > _DISCARDED_LIMITS * limit:
-            raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(timeout_s):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > _DISCARDED_LIMITS * limit:
-                    break
-                if size > limit:
-                    chunks.clear()
-                else:
-                    chunks.append(chunk)
-    except TimeoutError:
-        raise Problem(
-            408, f"the body took longer than {timeout_s:g} s", headers={"Connection": "close"}
-        ) from None
-    except ClientDisconnect:
-        raise Problem(400, "the connection ended before the body was complete") from None
-    if size > limit:
-        raise _too_large(limit)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(limit: int) -> Problem:
-    # The rest of the body may be unread, so the connection can't be used for another request.
-    return Problem(413, f"the body is larger than {limit} bytes", headers={"Connection": "close"})
 
 
 def answering_problems(

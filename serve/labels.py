@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serve.bodies import body_format, parse_json
-from serve.gate import read_body
 from serve.problems import MOST_ERRORS, Problem, shown
+from serve.request_body import read_body
 from serve.telemetry import Telemetry
 from store.errors import WorkbenchError
 from store.feedback import give_feedback

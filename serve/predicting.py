@@ -15,12 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serve.answers import answer_rows, csv_answer, json_answer, wants_csv
-from serve.gate import read_body, request_id_of
+from serve.gate import request_id_of
 from serve.hosting import ModelHost
 from serve.input_schema import Batch
 from serve.invocations import read_invocation, write_invocation
 from serve.lanes import Lane, ThreadLane, lane_to, predict
 from serve.problems import Problem
+from serve.request_body import read_body
 from serve.row_parts import read_rows
 from serve.served_model import ServedModel
 from serve.telemetry import Telemetry

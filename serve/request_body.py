@@ -1,0 +1,148 @@
+"""The bytes of a request's body: decoded, never larger or slower than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import AsyncIterator, Iterator
+
+from starlette.requests import ClientDisconnect, Request
+
+from serve.problems import Problem, shown
+
+PIECE_BYTES = 65_536
+LEAST_BYTES_A_SECOND = 500
+"""How fast a body that is read in parts has to come, after the time-out's grace."""
+_DISCARDED_LIMITS = 4
+"""How many times the limit of a body is read and thrown away before its connection is cut."""
+_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
+    """The whole body; Problem 413 when it passes `limit` bytes, 408 when it is too slow.
+
+    A client that is told while it still sends may see a reset connection where the answer is. So a body that
+    is too large is let come to its end and thrown away, up to `_DISCARDED_LIMITS` times the limit.
+    """
+    declared = request.headers.get("content-length", "")
+    is_asked_first = "expect" in request.headers  # this client waits to be told before it sends
+    if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+        least = int(declared[:18])
+        if is_asked_first or least > _DISCARDED_LIMITS * limit:
+            raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in _decoded(request):
+                size += len(chunk)
+                if size > _DISCARDED_LIMITS * limit:
+                    break
+                if size > limit:
+                    chunks.clear()
+                else:
+                    chunks.append(chunk)
+    except TimeoutError:
+        raise _too_slow(f"the body took longer than {timeout_s:g} s") from None
+    except ClientDisconnect:
+        raise _ended() from None
+    if size > limit:
+        raise _too_large(limit)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read_blocks(request: Request, timeout_s: float, block_bytes: int) -> AsyncIterator[bytes]:
+    """A body of any size in blocks of about `block_bytes`; only the time spent waiting for it counts.
+
+    Problem 408 when nothing comes for `timeout_s`, or less than `LEAST_BYTES_A_SECOND` over a longer time.
+    """
+    pieces: list[bytes] = []
+    size = received = 0
+    waited = 0.0
+    body = _decoded(request)
+    while True:
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                piece = await anext(body, None)
+        except TimeoutError:
+            raise _too_slow(f"nothing of the body came for {timeout_s:g} s") from None
+        except ClientDisconnect:
+            raise _ended() from None
+        if piece is None:
+            break
+        waited += time.monotonic() - started
+        received += len(piece)
+        if received < (waited - timeout_s) * LEAST_BYTES_A_SECOND:
+            raise _too_slow(f"the body comes at less than {LEAST_BYTES_A_SECOND} bytes a second")
+        pieces.append(piece)
+        size += len(piece)
+        if size >= block_bytes:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if pieces:
+        yield b"".join(pieces)
+
+
+async def _decoded(request: Request) -> AsyncIterator[bytes]:
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        async for piece in request.stream():
+            if piece:
+                yield piece
+        return
+    if encoding not in _ENCODINGS:
+        raise Problem(
+            415,
+            f"content encoding {shown(encoding)} is not read here; send it plain or with gzip",
+            headers={"Accept-Encoding": "gzip, deflate, identity"},
+        )
+    decoder = _Decoder()
+    async for piece in request.stream():
+        for decoded in decoder.feed(piece):
+            yield decoded
+            await asyncio.sleep(0)  # little can become a lot, and others want an answer meanwhile
+    decoder.finish()
+
+
+class _Decoder:
+    """Takes gzip or zlib in; what comes out at once is bounded however far it expands."""
+
+    def __init__(self) -> None:
+        self._zlib = self._new()
+        self._is_begun = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._zlib.eof:  # files put one behind another are one file
+                self._zlib = self._new()
+            self._is_begun = True
+            try:
+                decoded = self._zlib.decompress(data, PIECE_BYTES)
+            except zlib.error:
+                raise Problem(400, "the body is not what its Content-Encoding says") from None
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data
+            if decoded:
+                yield decoded
+
+    def finish(self) -> None:
+        if self._is_begun and not self._zlib.eof:
+            raise Problem(400, "the compressed body ends too early")
+
+    @staticmethod
+    def _new() -> zlib._Decompress:
+        return zlib.decompressobj(wbits=47)  # gzip or zlib, whichever it begins with
+
+
+def _too_large(limit: int) -> Problem:
+    # The rest of the body may be unread, so the connection can't be used for another request.
+    return Problem(413, f"the body is larger than {limit} bytes", headers={"Connection": "close"})
+
+
+def _too_slow(detail: str) -> Problem:
+    return Problem(408, detail, headers={"Connection": "close"})
+
+
+def _ended() -> Problem:
+    return Problem(400, "the connection ended before the body was complete", reason="client_gone")
