@@ -68,7 +68,8 @@ def tracking_environment(uri: str) -> dict[str, str]:
 def open_runs(uri: str, layout: Layout | None = None) -> RunStore:
     """The runs at an absolute URI (see `resolve_uri`); a file store is read without MLflow.
 
-    With `layout` its lists are answered from the run index there, else by reading every run.
+    With `layout` its lists are answered from the run index there, else by reading every run. A database or
+    a server is asked by a child process, which has MLflow's client.
     """
     if is_file_store(uri):
         root = file_store_path(uri)
@@ -80,20 +81,39 @@ def open_runs(uri: str, layout: Layout | None = None) -> RunStore:
         from store.file_runs import FileRunStore
 
         return FileRunStore(root)
-    from store.client_runs import ClientRunStore
+    from store.remote_runs import RemoteRunStore
 
-    return ClientRunStore(uri)
+    return RemoteRunStore(uri)
 
 
-def open_registry(uri: str, layout: Layout) -> Registry:
-    """The model registry at an absolute URI; what changes it is journalled in `layout`."""
+def open_registry(
+    uri: str, layout: Layout, *, runs: RunStore | None = None, in_process: bool = False
+) -> Registry:
+    """The model registry at an absolute URI; what changes it is journalled in `layout`.
+
+    `runs`, the store at the same URI, lends its index to a file store's lists. `in_process` has a database
+    or a server asked by this process, which has imported MLflow already.
+    """
     if is_file_store(uri):
         from store.file_registry import FileRegistry
 
         return FileRegistry(file_store_path(uri), layout)
-    from store.client_registry import ClientRegistry
+    from store.client_registry import ClientRegistry, RemoteBackend
 
-    return ClientRegistry(uri, layout)
+    if not in_process:
+        return ClientRegistry(RemoteBackend(uri), layout)
+    from store.client_backend import ClientBackend
+    from store.client_runs import ClientRunStore
+
+    return ClientRegistry(ClientBackend(uri, ClientRunStore(uri)), layout)
+
+
+def close_clients(uri: str) -> None:
+    """End the child process that asks a database or a server, and with it whatever waits for its answer."""
+    if not is_file_store(uri):
+        from store.client_process import client_process
+
+        client_process(uri).close()
 
 
 def _absolute_sqlite(uri: str, root: Path) -> str:

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,21 +83,28 @@ class MlflowProject:
         return run_id
 
 
+def _open_mlflow_project(patch: pytest.MonkeyPatch, root: Path, uri: str | None = None) -> MlflowProject:
+    address = uri or (root / "mlruns").as_uri()
+    for variable, value in tracking_environment(address).items():
+        patch.setenv(variable, value)
+    import mlflow
+
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
+    return MlflowProject(Layout.of(root), address, mlflow.MlflowClient(address, address))
+
+
 @pytest.fixture
 def open_mlflow_project(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MlflowProject]:
     """Makes a project at a folder, for which MLflow's globals are set as `workbench env` would."""
+    return partial(_open_mlflow_project, monkeypatch)
 
-    def make(root: Path, uri: str | None = None) -> MlflowProject:
-        address = uri or (root / "mlruns").as_uri()
-        for variable, value in tracking_environment(address).items():
-            monkeypatch.setenv(variable, value)
-        import mlflow
 
-        mlflow.set_tracking_uri(address)
-        mlflow.set_registry_uri(address)
-        return MlflowProject(Layout.of(root), address, mlflow.MlflowClient(address, address))
-
-    return make
+@pytest.fixture(scope="module")
+def open_shared_mlflow_project() -> Iterator[Callable[..., MlflowProject]]:
+    """As `open_mlflow_project`, for a project that the tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield partial(_open_mlflow_project, patch)
 
 
 @pytest.fixture

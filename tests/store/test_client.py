@@ -1,7 +1,8 @@
-"""The same commands on a database and on a tracking server: both go through MLflow's client."""
+"""The same commands on a database and on a tracking server: MLflow's client answers, in a child process."""
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from store.client_registry import ClientRegistry
-from store.client_runs import ClientRunStore
+from store.client_process import close_clients
 from store.errors import NotFoundError, StorageError, UsageError
-from store.tracking import open_registry, open_runs, resolve_uri
+from store.tracking import open_registry, open_runs
 
 if TYPE_CHECKING:
     from tests.conftest import MlflowProject
@@ -27,30 +27,63 @@ OpenProject = Callable[..., "MlflowProject"]
 
 
 @pytest.fixture(scope="module")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty MLflow database; its 50 migrations are paid for once."""
-    file = tmp_path_factory.mktemp("database") / "mlflow.db"
-    ClientRunStore(f"sqlite:///{file}").experiments()
-    return file.read_bytes()
-
-
-@pytest.fixture
 def database(
-    tmp_path: Path,
-    open_mlflow_project: OpenProject,
-    migrated_database: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-) -> MlflowProject:
+    tmp_path_factory: pytest.TempPathFactory, open_shared_mlflow_project: OpenProject
+) -> Iterator[MlflowProject]:
     """A project on SQLite, with the project's folder as the working directory, as MLflow's habits want it."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mlflow.db").write_bytes(migrated_database)
-    return open_mlflow_project(tmp_path, resolve_uri("sqlite:///mlflow.db", tmp_path))
+    root = tmp_path_factory.mktemp("database")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        yield open_shared_mlflow_project(root, f"sqlite:///{root}/mlflow.db")
+    close_clients()
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, open_shared_mlflow_project: OpenProject
+) -> Iterator[MlflowProject]:
+    """A project whose runs and models are on a real MLflow server."""
+    root = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{root}/mlflow.db",
+        "--artifacts-destination",
+        str(root / "a"),
+    ]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_TRACKING_URI": ""}
+    with (root / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_for(uri, process, root / "server.log")
+        yield open_shared_mlflow_project(root, uri)
+    finally:
+        close_clients()
+        os.killpg(process.pid, 15)
+        process.wait(30)
+
+
+def wait_for(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"the MLflow server did not start: {log.read_text()[-2000:]}")
 
 
 def check_runs(project: MlflowProject) -> None:
     runs = open_runs(project.uri)
-    assert isinstance(runs, ClientRunStore)
-    first = project.log_run("forest", params={"depth": 5}, metrics={"auc": 0.9}, models=["model"])
+    first = project.log_run("forest", params={"depth": 5}, metrics={"auc": 0.9})
     second = project.log_run("boosting", metrics={"auc": 0.95})
     assert "cancer" in [experiment.name for experiment in runs.experiments()]
     assert [run.run_id for run in runs.list("cancer", order_by=["metrics.auc DESC"])] == [second, first]
@@ -82,8 +115,7 @@ def check_runs(project: MlflowProject) -> None:
 
 def check_registry(project: MlflowProject) -> None:
     registry = open_registry(project.uri, project.layout)
-    assert isinstance(registry, ClientRegistry)
-    run_id = project.log_run("model", metrics={"auc": 0.9})
+    run_id = project.log_run("model", experiment="models", metrics={"auc": 0.9})
     project.client.log_text(run_id, "flavors: {}\n", "model/MLmodel")
     with pytest.raises(NotFoundError, match="no registered model"):
         registry.model("cancer")
@@ -100,6 +132,7 @@ def check_registry(project: MlflowProject) -> None:
         1: "Archived", 2: "Production", 3: "Staging",
     }  # fmt: skip
     assert model.versions[0].metrics == {"auc": 0.9}
+    assert [*registry.models()] == [model]
     assert project.client.get_model_version_by_alias("cancer", "champion").version in ("2", 2)
     assert registry.rollback("cancer", reason="errors").to_version == 1
     with pytest.raises(NotFoundError, match="no earlier champion"):
@@ -117,7 +150,7 @@ def check_registry(project: MlflowProject) -> None:
 
 def test_runs_in_a_database(database: MlflowProject) -> None:
     check_runs(database)
-    run_id = database.log_run("files", models=["model"])
+    run_id = database.log_run("files", experiment="files", models=["model"])
     runs = open_runs(database.uri)
     assert runs.artifacts(run_id) == ["model/MLmodel"]
     assert runs.artifact_path(run_id, "model/MLmodel").read_text() == "flavors: {}\n"
@@ -125,87 +158,38 @@ def test_runs_in_a_database(database: MlflowProject) -> None:
 
 def test_models_in_a_database(database: MlflowProject) -> None:
     check_registry(database)
-    logged = database.log_run("logged model", models=["model"])
+    logged = database.log_run("logged model", experiment="models", models=["model"])
     registry = open_registry(database.uri, database.layout)
     version = registry.register("other", run_id=logged)
     assert version.source.startswith("models:/m-")
     assert version.model_dir is not None
     with pytest.raises(NotFoundError, match="no model"):
-        registry.register("other", run_id=database.log_run("empty"))
+        registry.register("other", run_id=database.log_run("empty", experiment="models"))
     assert [model.name for model in registry.models()] == ["cancer", "other"]
 
 
-def test_a_store_is_opened_without_importing_mlflow(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from store.layout import Layout; from store import tracking\n"
-        "uri = tracking.resolve_uri('sqlite:///a.db', Path(sys.argv[1]))\n"
-        "tracking.open_runs(uri), tracking.open_registry(uri, Layout.of(Path(sys.argv[1])))\n"
-        "assert 'mlflow' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-
-
-@pytest.fixture
-def server(
-    tmp_path: Path, open_mlflow_project: OpenProject, migrated_database: bytes
-) -> Iterator[MlflowProject]:
-    """A project whose runs and models are on a real MLflow server."""
-    (tmp_path / "mlflow.db").write_bytes(migrated_database)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    project = open_mlflow_project(tmp_path, uri)
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/mlflow.db",
-        "--artifacts-destination",
-        str(tmp_path / "a"),
-    ]
-    import os
-
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_TRACKING_URI": ""}
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        wait_for(uri, process, tmp_path / "server.log")
-        yield project
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
-
-
-def wait_for(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{uri}/health", timeout=5).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"the MLflow server did not start: {log.read_text()[-2000:]}")
+def test_a_training_job_that_has_mlflow_asks_with_its_own_client(database: MlflowProject) -> None:
+    registry = open_registry(database.uri, database.layout, in_process=True)
+    run_id = database.log_run("own client", experiment="models", models=["model"])
+    assert registry.register("own", run_id=run_id).version == 1
+    assert registry.promote("own", 1).to_version == 1
 
 
 def test_runs_and_models_on_a_tracking_server(server: MlflowProject) -> None:
+    check_runs(server)
     runs = open_runs(server.uri)
-    run_id = server.client.create_run(server.experiment(), run_name="files").info.run_id
+    run_id = server.client.create_run(server.experiment("files"), run_name="files").info.run_id
     server.client.log_text(run_id, "hello", "notes/a.txt")
     assert runs.artifacts(run_id) == ["notes/a.txt"]
     assert runs.artifact_path(run_id, "notes/a.txt").read_text() == "hello"
     check_registry(server)
 
 
-def test_a_server_that_is_down_is_an_error_that_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_a_server_that_is_away_is_an_error_that_says_so() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    with pytest.raises(StorageError, match=uri):
+    with pytest.raises(StorageError, match=f"{uri} refuses connections") as raised:
         open_runs(uri).experiments()
-    assert len(open_runs(uri).problems()) == 1
+    assert raised.value.hint == "See whether the server runs and [tracking] uri is right."
+    close_clients()

@@ -61,6 +61,12 @@ class Desk:
 
         return open_registry(self.tracking_uri, self.layout)
 
+    def close(self) -> None:
+        """Leave whatever is being asked of a database or a server without an answer."""
+        from store.tracking import close_clients
+
+        close_clients(self.tracking_uri)
+
     def cached(self, name: str, make: Callable[[], T]) -> T:
         """What was made under that name for this desk; made now if it wasn't. Hold `lock` around its use."""
         with self.lock:

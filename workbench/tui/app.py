@@ -122,6 +122,10 @@ class WorkbenchApp(Asking, App[Outcome]):
         if not self.place.is_empty:
             self.call_after_refresh(self._open)
 
+    def on_unmount(self) -> None:
+        if self.desk is not None:
+            self.desk.close()  # a worker that waits for a server would keep the process
+
     def screen_laid_out(self) -> None:
         """The first screen knows its size and its classes: what comes before that is not worth painting."""
         if not self._is_painted:
