@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from pipelines.monitor_settings import MonitorSettings
 from store.settings_base import Settings
 
 PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
@@ -159,6 +160,7 @@ class PipelineSettings(Settings):
     columns: dict[str, ColumnRule] = Field({})
     evaluate: EvaluateSettings = EvaluateSettings()
     gate: GateSettings = GateSettings()
+    monitor: MonitorSettings = MonitorSettings()
 
     @field_validator("threshold")
     @classmethod

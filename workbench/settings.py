@@ -245,7 +245,7 @@ def documentation(
         if inner is not None and not _is_union_with_scalars(field.annotation):
             placeholder = ""
             if wildcard:
-                placeholder = "COLUMN." if name == "columns" else "NAME."
+                placeholder = "COLUMN." if name in ("columns", "thresholds") else "NAME."
             yield from documentation(inner, f"{prefix}{name}.{placeholder}")
             continue
         default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))

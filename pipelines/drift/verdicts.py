@@ -1,0 +1,287 @@
+"""The verdict on each feature of a window: tests adjusted for their number, effects against their bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+from pipelines.drift.bands import CLASSIC_BANDS, FEATURE_BANDS, PREDICTION_BANDS, Bands, Severity
+from pipelines.drift.evidence import SIGNIFICANT, Evidence, weigh, weigh_classic
+from pipelines.drift.floors import reference_floor
+from pipelines.drift.significance import Outcome, benjamini_hochberg
+from store.counts import Counts
+from store.profile import FeatureProfile, Profile
+
+Method = Literal["calibrated", "classic"]
+LEAST_ROWS = 100
+"""Below this a window is shown but not judged."""
+MAX_BINS_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Options:
+    """How windows are judged."""
+
+    method: Method = "calibrated"
+    bands: Mapping[str, Bands] = field(default_factory=dict)
+    """By column, where they are not the usual ones."""
+    least_rows: int = LEAST_ROWS
+    importances: Mapping[str, float] = field(default_factory=dict)
+    """Permutation importance by column, of the model that is watched."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one of the two samples is like."""
+
+    n: int
+    missing: float | None
+    """Share; None where there are no rows."""
+    mean: float | None
+    sd: float | None
+
+    @classmethod
+    def of(cls, counts: Counts) -> Side:
+        return cls(counts.n, counts.missing / counts.n if counts.n else None, counts.mean, counts.sd)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"n": self.n, "missing": self.missing, "mean": self.mean, "sd": self.sd}
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One feature of one window, with every number that led to its severity."""
+
+    name: str
+    kind: str
+    severity: Severity
+    flagged: bool
+    p_value: float | None
+    p_adjusted: float | None
+    effect: float | None
+    effect_of: str
+    bands: Bands
+    floor: float
+    reason: str
+    """Why, in words."""
+    outcomes: tuple[Outcome, ...]
+    statistics: Mapping[str, float]
+    reference: Side
+    current: Side
+    distribution: Mapping[str, Any]
+    """`labels` of bins or categories, counts of both sides; of numbers the `edges` between the bins too."""
+    importance: float | None = None
+
+    @property
+    def weight(self) -> float:
+        """Effect × permutation importance: which drift matters to the model."""
+        effect = self.effect or 0.0
+        return effect if self.importance is None else effect * max(0.0, self.importance)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "n": self.current.n,
+            "p_value": self.p_value,
+            "p_adjusted": self.p_adjusted,
+            "effect": self.effect,
+            "severity": self.severity,
+            "flagged": self.flagged,
+            "reason": self.reason,
+            "effect_of": self.effect_of,
+            "statistics": dict(self.statistics),
+            "tests": [
+                {"name": o.name, "statistic": o.statistic, "p_value": o.p_value, "degrees": o.degrees}
+                for o in self.outcomes
+            ],
+            "thresholds": self.bands.as_json(),
+            "floor": self.floor,
+            "importance": self.importance,
+            "weight": self.weight,
+            "reference": self.reference.as_json(),
+            "current": self.current.as_json(),
+            "distribution": dict(self.distribution),
+        }
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One feature's reference and its counts in the window."""
+
+    feature: FeatureProfile
+    current: Counts
+    reference: Counts | None = None
+    """Counts to compare with in place of the profile's own."""
+    problem: str | None = None
+    """Why its values can't be compared: the column is gone, or of another type."""
+
+    @property
+    def against(self) -> Counts:
+        return self.feature.counts if self.reference is None else self.reference
+
+
+def judge(
+    samples: Sequence[Sample], options: Options, *, block_rows: int | None = None, bands: Bands | None = None
+) -> list[FeatureDrift]:
+    """The verdicts on the features of one window, in the order given; their tests are adjusted together."""
+    classic = options.method == "classic"
+    evidence: list[Evidence | None] = []
+    for sample in samples:
+        enough = min(sample.current.n, sample.against.n) >= options.least_rows
+        if sample.problem is not None or not enough:
+            evidence.append(None)
+        else:
+            evidence.append(
+                (weigh_classic if classic else weigh)(sample.feature, sample.against, sample.current)
+            )
+    p_values = [one.p_value for one in evidence if one is not None]
+    adjusted = iter(p_values if classic else benjamini_hochberg(p_values))
+    usual = bands or (CLASSIC_BANDS if classic else FEATURE_BANDS)
+    total = sum(max(0.0, importance) for importance in options.importances.values())
+    verdicts = []
+    for sample, one in zip(samples, evidence, strict=True):
+        name = sample.feature.name
+        floor = 0.0 if classic else reference_floor(sample.feature, block_rows, max(1, sample.current.n))
+        own = options.bands.get(name, usual).raised(floor)
+        p_adjusted = None if one is None else next(adjusted)
+        severity, reason = _verdict(sample, one, p_adjusted, own, floor, classic, options.least_rows)
+        importance = options.importances.get(name)
+        verdicts.append(
+            FeatureDrift(
+                name=name,
+                kind=sample.feature.kind,
+                severity=severity,
+                flagged=severity in ("watch", "warning", "critical"),
+                p_value=None if one is None else one.p_value,
+                p_adjusted=p_adjusted,
+                effect=None if one is None else one.effect,
+                effect_of="shape" if one is None else one.effect_of,
+                bands=own,
+                floor=floor,
+                reason=reason,
+                outcomes=() if one is None else one.outcomes,
+                statistics={} if one is None else one.statistics,
+                reference=Side.of(sample.against),
+                current=Side.of(sample.current),
+                distribution=_distribution(sample),
+                importance=None
+                if importance is None
+                else (max(0.0, importance) / total if total > 0 else 0.0),
+            )
+        )
+    return verdicts
+
+
+def judge_prediction(
+    profile: Profile,
+    prediction: Counts,
+    score: Counts | None,
+    options: Options,
+    *,
+    references: Mapping[str, Counts] | None = None,
+) -> FeatureDrift:
+    """The verdict on what the model predicts: its values or classes, and its probability where it has one.
+
+    The worse of the two, their two tests adjusted for being two.
+    """
+    against = references or {}
+    samples = [Sample(profile.prediction, prediction, against.get("prediction"))]
+    if profile.score is not None and score is not None and score.n:
+        samples.append(Sample(profile.score, score, against.get("score")))
+    bands = CLASSIC_BANDS if options.method == "classic" else PREDICTION_BANDS
+    plain = Options(
+        options.method,
+        {
+            name: options.bands["prediction"]
+            for name in ("prediction", "score")
+            if "prediction" in options.bands
+        },
+        options.least_rows,
+    )
+    verdicts = judge(samples, plain, block_rows=profile.block_rows, bands=bands)
+    return max(verdicts, key=lambda one: (one.flagged, one.effect or 0.0))
+
+
+def ranked(features: Sequence[FeatureDrift]) -> list[FeatureDrift]:
+    """The features whose drift matters most first: flagged ones, by effect × permutation importance."""
+    return sorted(features, key=lambda one: (not one.flagged, -one.weight, -(one.effect or 0.0), one.name))
+
+
+def _verdict(
+    sample: Sample,
+    evidence: Evidence | None,
+    p: float | None,
+    bands: Bands,
+    floor: float,
+    classic: bool,
+    least_rows: int,
+) -> tuple[Severity, str]:
+    if sample.problem is not None:
+        return "critical", sample.problem
+    if evidence is None or p is None:
+        rows, side = min((sample.current.n, "window"), (sample.against.n, "reference"))
+        return "insufficient", f"{rows} of {least_rows} rows in the {side}"
+    if classic:
+        severity = bands.severity(evidence.effect)
+        is_significant = p < SIGNIFICANT
+        if severity == "ok" and is_significant:
+            severity = "warning"
+        name = evidence.outcomes[0].name
+        return severity, f"{name} p {_p(p)}, PSI {evidence.effect:.3f} (classic rules)"
+    severity = bands.severity(evidence.effect)
+    what = _what(sample, evidence)
+    if p >= SIGNIFICANT:
+        return "ok", f"no more than chance: adjusted p {_p(p)}"
+    if severity == "ok":
+        limit = f"under the reference's own {floor:.3f}" if floor > 0.02 else f"under {bands.watch:g}"
+        return "ok", f"{what}: real (adjusted p {_p(p)}) but {limit}"
+    limit = getattr(bands, severity)
+    return severity, f"{what}, from {limit:.2g} on {severity}; adjusted p {_p(p)}"
+
+
+def _what(sample: Sample, evidence: Evidence) -> str:
+    if evidence.effect_of == "missing":
+        now, was = Side.of(sample.current).missing or 0.0, Side.of(sample.against).missing or 0.0
+        return f"missing values {now:.1%}, were {was:.1%}"
+    text = f"effect {evidence.effect:.3f}"
+    if sample.current.unseen:
+        text += f", {sample.current.unseen} values of categories the reference doesn't have"
+    return text
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}" if p > 0 else "0"
+
+
+def _distribution(sample: Sample) -> dict[str, Any]:
+    """The coarse bins or the most frequent categories, for charts."""
+    feature, reference, current = sample.feature, sample.against, sample.current
+    if feature.is_categorical:
+        labels = list(feature.categories[:MAX_BINS_SHOWN])
+        shown = len(labels)
+        rows = [list(counts.bins[:shown]) for counts in (reference, current)]
+        rest = [sum(counts.bins[shown:]) for counts in (reference, current)]
+        if any(rest):
+            labels.append("other")
+            rows = [[*row, more] for row, more in zip(rows, rest, strict=True)]
+        if reference.unseen or current.unseen:
+            labels.append("new")
+            rows = [[*rows[0], reference.unseen], [*rows[1], current.unseen]]
+        return {"labels": labels, "reference": rows[0], "current": rows[1]}
+    edges = [feature.edges[place] for place in feature.coarse]
+    return {
+        "labels": _bin_labels(edges),
+        "edges": edges,
+        "reference": list(feature.coarse_bins(reference.bins)),
+        "current": list(feature.coarse_bins(current.bins)),
+    }
+
+
+def _bin_labels(edges: Sequence[float]) -> list[str]:
+    if not edges:
+        return ["all"]
+    middle = [f"{low:.4g} … {high:.4g}" for low, high in pairwise(edges)]
+    return [f"≤ {edges[0]:.4g}", *middle, f"> {edges[-1]:.4g}"]
