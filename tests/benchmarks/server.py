@@ -1,275 +1,369 @@
-"""Single-row predictions a second, and their latency, beside the FastAPI app of common tutorials.
+"""Our server beside `mlflow models serve` and the FastAPI app of common tutorials, measured in one run.
 
-    python tests/benchmarks/server.py [--rounds 5] [--seconds 3]
+    python -m tests.benchmarks.server                        everything, about five minutes
+    python -m tests.benchmarks.server --only rows --models linear --servers workbench tutorial
+    python -m tests.benchmarks.server --rounds 1 --seconds 0.5       for a first look
 
-Both servers run as fresh processes with one worker on this machine, together with the client, and answer in
-turn, round by round: StandardScaler + LogisticRegression and a random forest of 200 trees, on scikit-learn's
-breast_cancer (30 features), over 1 and over 32 connections. workbench writes its prediction log meanwhile.
-The other app makes a pandas frame of each request and calls predict and predict_proba, as tutorials do.
+Every server is a process of its own with one worker and one model, on this machine together with the client;
+they answer in turn, round by round, and medians count. The models learn scikit-learn's breast_cancer (30
+features): StandardScaler + LogisticRegression, gradient boosting and a random forest of 200 trees each.
+workbench writes its prediction log meanwhile; the others log nothing. The peers' environment is made at the
+first use, in the folder for temporary files, or where --peers says.
+
+Parts: rows (single rows over 1 and 32 connections), batch (1,000 rows a request), start (to the first
+prediction), memory (and that of further workers), feedback (10,000 labels in one request), small (half a CPU
+and 512 MB: a cgroup; needs the right to make one).
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
-import re
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
-from urllib.parse import urlsplit
+from typing import Any
 
-MODELS = ("linear", "forest")
+from tests.benchmarks.http_load import load, post
+from tests.benchmarks.process_group import Served, limited, served
+from tests.benchmarks.rivals import MODELS, SERVERS, Rival, peers_python, rivals, train
+
+PARTS = ("rows", "batch", "start", "memory", "feedback", "small")
 CONNECTIONS = (1, 32)
-
-TRAIN = """
-import mlflow
-import mlflow.sklearn
-import skops.io
-from mlflow import MlflowClient
-from mlflow.models import infer_signature
-from sklearn.datasets import load_breast_cancer
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-X, y = load_breast_cancer(return_X_y=True, as_frame=True)
-for name, model in (
-    ("linear", make_pipeline(StandardScaler(), LogisticRegression())),
-    ("forest", RandomForestClassifier(200, random_state=0)),
-):
-    model.fit(X, y)
-    skops.io.dump(model, f"{name}.skops")
-    with mlflow.start_run():
-        mlflow.sklearn.log_model(
-            model,
-            name="model",
-            registered_model_name=name,
-            signature=infer_signature(X, y),
-            serialization_format="skops",
-            skops_trusted_types=skops.io.get_untrusted_types(file=f"{name}.skops"),
-            pip_requirements=["scikit-learn"],
-        )
-    MlflowClient().set_registered_model_alias(name, "champion", 1)
-"""
-
-TUTORIAL = """
-import time
-from contextlib import asynccontextmanager
-
-import pandas as pd
-import skops.io
-from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel
-from sklearn.datasets import load_breast_cancer
-
-models = {}
-names = list(load_breast_cancer().feature_names)
+BATCH_ROWS = 1_000
+LABELS = 10_000
+SMALL_CPUS, SMALL_MB = 0.5, 512
 
 
-@asynccontextmanager
-async def lifespan(app):
-    for name in ("linear", "forest"):
-        file = f"{name}.skops"
-        models[name] = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
-    yield
+@dataclass
+class Figures:
+    """Medians by what was measured; `limits` are the claims they are held to."""
+
+    samples: dict[tuple[str, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
+    claims: list[tuple[str, float, str, float]] = field(default_factory=list)
+
+    def add(self, *key: str, value: float) -> None:
+        self.samples[key].append(value)
+
+    def get(self, *key: str) -> float | None:
+        values = self.samples.get(key)
+        return statistics.median(values) if values else None
+
+    def claim(self, words: str, value: float | None, relation: str, limit: float) -> None:
+        if value is not None:
+            self.claims.append((words, value, relation, limit))
 
 
-class PredictionRequest(BaseModel):
-    features: list[float]
-
-
-class PredictionResponse(BaseModel):
-    prediction: int
-    probability: float
-    confidence: str
-    latency_ms: float
-
-
-app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/health/live")
-def health():
-    return {"status": "healthy"}
-
-
-@app.post("/models/{name}/predict", response_model=PredictionResponse)
-def predict(name: str, request: PredictionRequest):
-    if name not in models:
-        raise HTTPException(503, "Model not loaded")
-    started = time.time()
-    frame = pd.DataFrame([request.features], columns=names)
-    prediction = int(models[name].predict(frame)[0])
-    probability = float(models[name].predict_proba(frame)[0][1])
-    sure = max(probability, 1 - probability)
-    return PredictionResponse(
-        prediction=prediction,
-        probability=probability,
-        confidence="high" if sure > 0.8 else "medium" if sure > 0.6 else "low",
-        latency_ms=(time.time() - started) * 1000,
-    )
-"""
-
-
-class Connection(asyncio.Protocol):
-    """Sends one request after the other on a connection that stays open."""
-
-    def __init__(self, requests: list[bytes], ends_at: float, latencies: list[float]) -> None:
-        self._requests = requests
-        self._ends_at = ends_at
-        self._latencies = latencies
-        self._buffer = b""
-        self._sent_at = 0.0
-        self._count = 0
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._send()
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, separator, body = self._buffer.partition(b"\r\n\r\n")
-        if not separator:
-            return
-        found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        if found is None or len(body) < int(found[1]):
-            return
-        if not head.startswith(b"HTTP/1.1 200"):
-            self.done.set_exception(RuntimeError(self._buffer.decode("utf-8", "replace")[:500]))
-            self._transport.close()
-            return
-        now = time.perf_counter()
-        self._latencies.append(now - self._sent_at)
-        self._buffer = b""
-        if now < self._ends_at:
-            self._send()
-        else:
-            self.done.set_result(None)
-            self._transport.close()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(ConnectionError("the server closed the connection"))
-
-    def _send(self) -> None:
-        self._count += 1
-        self._sent_at = time.perf_counter()
-        self._transport.write(self._requests[self._count % len(self._requests)])
-
-
-async def load(url: str, requests: list[bytes], connections: int, seconds: float) -> list[float]:
-    """Latencies of all requests answered within the time, in seconds."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 80
-    latencies: list[float] = []
-    ends_at = time.perf_counter() + seconds
-    loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(lambda: Connection(requests, ends_at, latencies), host, port)
-        for _ in range(connections)
-    ]
-    await asyncio.gather(*(protocol.done for _, protocol in opened))
-    return latencies
-
-
-def requests_for(name: str) -> list[bytes]:
+def rows_of_data() -> list[list[float]]:
     from sklearn.datasets import load_breast_cancer
 
-    rows = load_breast_cancer().data.tolist()[::7]
-    bodies = [json.dumps({"features": row}).encode() for row in rows]
-    head = f"POST /models/{name}/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+    rows: list[list[float]] = load_breast_cancer().data.tolist()
+    return rows
 
 
-@contextlib.contextmanager
-def served(command: list[str], folder: Path, port: int) -> Iterator[str]:
-    """A server in a process of its own, ended with the block."""
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health/live", timeout=5):
-                break
-            if time.monotonic() > deadline or process.poll() is not None:
-                raise SystemExit(f"did not start: {' '.join(command)}")
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
+def warm_up(servers: dict[str, Served], contenders: dict[str, Rival], rows: list[list[float]]) -> None:
+    for name, server in servers.items():
+        rival = contenders[name]
+        load(server.url, [post(rival.path, rival.row_body(rows[0]))], 4, 0.3)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def measure_rows(
+    figures: Figures,
+    model: str,
+    servers: dict[str, Served],
+    contenders: dict[str, Rival],
+    options: argparse.Namespace,
+    *,
+    connections: tuple[int, ...] = CONNECTIONS,
+    part: str = "rows",
+) -> None:
+    rows = rows_of_data()[::7]
+    requests = {n: [post(r.path, r.row_body(row)) for row in rows] for n, r in contenders.items()}
+    for _ in range(options.rounds):
+        for number in connections:
+            for name, server in servers.items():
+                cpu = server.cpu_s()
+                latencies = load(server.url, requests[name], number, options.seconds)
+                used = server.cpu_s() - cpu
+                cuts = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
+                key = (part, model, str(number), name)
+                figures.add(*key, "rate", value=len(latencies) / options.seconds)
+                figures.add(*key, "p50", value=cuts[49] * 1000)
+                figures.add(*key, "p99", value=cuts[98] * 1000)
+                figures.add(*key, "cpu", value=used / len(latencies) * 1e6)
 
 
-def train(folder: Path) -> None:
-    from store.tracking import tracking_environment
+def measure_batches(
+    figures: Figures,
+    model: str,
+    servers: dict[str, Served],
+    contenders: dict[str, Rival],
+    folder: Path,
+    options: argparse.Namespace,
+) -> None:
+    data = rows_of_data()
+    rows = (data * (BATCH_ROWS // len(data) + 1))[:BATCH_ROWS]
+    requests = {name: [post(r.batch_path, r.batch_body(rows))] for name, r in contenders.items()}
+    # The tutorials' batch is a loop over its rows and takes seconds.
+    asked = {name: (server, requests[name]) for name, server in servers.items() if name != "tutorial"}
+    if {"workbench", "mlflow"} <= servers.keys():
+        mlflows = post("/invocations", contenders["mlflow"].batch_body(rows))
+        asked["workbench /invocations"] = (servers["workbench"], [mlflows])
+    for _ in range(options.rounds):
+        for name, (server, wire) in asked.items():
+            latencies = load(server.url, wire, 1, options.seconds)
+            figures.add("batch", model, name, value=statistics.median(latencies) * 1000)
+        bare = [sys.executable, "-c", BARE, str(folder / "model.skops"), str(options.seconds)]
+        answer = subprocess.run(bare, input=contenders["workbench"].batch_body(rows), capture_output=True)
+        figures.add("batch", model, "predict_proba + JSON", value=float(answer.stdout))
 
-    (folder / "workbench.toml").write_text('[project]\nname = "benchmark"\n')
-    (folder / "tutorial.py").write_text(TUTORIAL)
-    environment = {**os.environ, **tracking_environment((folder / "mlruns").as_uri())}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", TRAIN], cwd=folder, env=environment, check=True)
+
+BARE = """
+import os, sys, time, statistics
+os.environ["OMP_NUM_THREADS"] = "1"
+import numpy, orjson, skops.io
+model = skops.io.load(sys.argv[1], trusted=skops.io.get_untrusted_types(file=sys.argv[1]))
+if hasattr(model, "feature_names_in_"):
+    del (model[0] if hasattr(model, "steps") else model).feature_names_in_
+body = sys.stdin.buffer.read()
+taken, ends_at = [], time.perf_counter() + float(sys.argv[2])
+while time.perf_counter() < ends_at:
+    started = time.perf_counter()
+    X = numpy.array(orjson.loads(body), dtype=numpy.float64)
+    scores = model.predict_proba(X)[:, 1]
+    orjson.dumps([{"prediction": int(p >= 0.5), "probability": p} for p in scores.tolist()])
+    taken.append(time.perf_counter() - started)
+print(statistics.median(taken) * 1000)
+"""
+
+
+def measure_workers(figures: Figures, rival: Rival, row: list[float]) -> None:
+    """The memory that further workers of ours take, all processes together."""
+    body, more = rival.row_body(row), 2
+    offered = subprocess.run([*rival.command(0), "--help"], capture_output=True, text=True).stdout
+    if "--workers" not in offered:
+        print("memory: this workbench has one worker only; further ones are left out", file=sys.stderr)
+        return
+    with served(
+        lambda port: [*rival.command(port), "--workers", str(1 + more)],
+        rival.folder,
+        rival.environment,
+        rival.path,
+        body,
+    ) as server:
+        load(server.url, [post(rival.path, body)], 32, 1.0)
+        *_, together = server.memory()
+    alone = figures.get("memory", "linear", "workbench", "all")
+    if alone is not None:
+        figures.add("memory", "further worker", value=(together - alone) / more)
+
+
+def measure_feedback(figures: Figures, server: Served, rival: Rival, rounds: int) -> None:
+    data = rows_of_data()
+    rows = (data * (BATCH_ROWS // len(data) + 1))[:BATCH_ROWS]
+    for _ in range(rounds):
+        ids: list[str] = []
+        while len(ids) < LABELS:
+            answer = fetch(server.url + rival.batch_path, rival.batch_body(rows))
+            ids += [item["prediction_id"] for item in answer["predictions"]]
+        labels = json.dumps([{"prediction_id": key, "actual": 1} for key in ids[:LABELS]]).encode()
+        started = time.perf_counter()
+        answer = fetch(server.url + "/feedback", labels)
+        figures.add("feedback", value=time.perf_counter() - started)
+        if answer["accepted"] != LABELS:
+            raise SystemExit(f"feedback was answered with {answer}")
+
+
+def fetch(url: str, body: bytes) -> Any:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def measure_model(
+    figures: Figures, model: str, folder: Path, peers: str, options: argparse.Namespace
+) -> None:
+    every = rivals(folder, model, peers)
+    contenders = {name: every[name] for name in options.servers}
+    parts = set(options.only)
+    first = rows_of_data()[0]
+    with contextlib.ExitStack() as stack:
+        servers: dict[str, Served] = {}
+        for name, rival in contenders.items():
+            server = served(rival.command, rival.folder, rival.environment, rival.path, rival.row_body(first))
+            servers[name] = stack.enter_context(server)
+            figures.add("start", name, value=servers[name].started_in_s)
+        warm_up(servers, contenders, rows_of_data())
+        if "rows" in parts:
+            measure_rows(figures, model, servers, contenders, options)
+        if "memory" in parts:
+            for name, server in servers.items():
+                for what, value in zip(("worker", "resident", "all"), server.memory(), strict=True):
+                    figures.add("memory", model, name, what, value=value)
+        if "batch" in parts:
+            measure_batches(figures, model, servers, every, folder, options)
+        if "feedback" in parts and "workbench" in servers and model == options.models[0]:
+            measure_feedback(figures, servers["workbench"], every["workbench"], options.rounds)
+    if "memory" in parts and "workbench" in contenders and model == "linear":
+        measure_workers(figures, every["workbench"], first)
+
+
+def measure_small(figures: Figures, folder: Path, peers: str, options: argparse.Namespace) -> None:
+    """Both in cgroups of their own, so that the client has the rest of the machine."""
+    every = rivals(folder, "linear", peers)
+    contenders = {name: every[name] for name in ("workbench", "mlflow") if name in options.servers}
+    first = rows_of_data()[0]
+    with contextlib.ExitStack() as stack:
+        servers: dict[str, Served] = {}
+        groups = {}
+        for name, rival in contenders.items():
+            group = stack.enter_context(limited(SMALL_CPUS, SMALL_MB, name))
+            if group is None:
+                print("small: no right to make a cgroup here; left out", file=sys.stderr)
+                return
+            server = served(
+                rival.command,
+                rival.folder,
+                rival.environment,
+                rival.path,
+                rival.row_body(first),
+                join=group.join,
+            )
+            groups[name], servers[name] = group, stack.enter_context(server)
+            figures.add("small", "start", name, value=servers[name].started_in_s)
+        warm_up(servers, contenders, rows_of_data())
+        measure_rows(figures, "linear", servers, contenders, options, connections=(32,), part="small")
+        for name, group in groups.items():
+            figures.add("small", "peak", name, value=group.peak_mb())
+            figures.add("small", "memory", name, value=servers[name].memory()[2])
+
+
+def report(figures: Figures) -> None:
+    """Tables of medians, and each claim with what was found."""
+    get = figures.get
+    rated = [(part, model, number) for part, model, number, name, what in _keys(figures, 5) if what == "rate"]
+    if rated:
+        heads = ("req/s", "p50 ms", "p99 ms", "CPU µs")
+        print(f"\n{'model':16} {'conn.':>5} {'server':10} " + " ".join(f"{head:>8}" for head in heads))
+        for part, model, number in dict.fromkeys(rated):
+            for name in SERVERS:
+                found = [get(part, model, number, name, what) for what in ("rate", "p50", "p99", "cpu")]
+                if None in found:
+                    continue
+                rate, p50, p99, cpu = (value or 0.0 for value in found)
+                label = model if part == "rows" else f"{model}, 0.5 CPU"
+                print(f"{label:16} {number:>5} {name:10} {rate:8,.0f} {p50:8.2f} {p99:8.2f} {cpu:8,.0f}")
+    batches = [(model, name) for part, model, name in _keys(figures, 3) if part == "batch"]
+    if batches:
+        print(f"\n{BATCH_ROWS:,} rows a request, ms")
+        for model, name in dict.fromkeys(batches):
+            print(f"{model:16} {name:24} {get('batch', model, name):8.2f}")
+    measured = [(model, name) for part, model, name, what in _keys(figures, 4) if what == "all"]
+    if measured:
+        heads = ("worker RSS", "all RSS", "all PSS")
+        print(f"\nmemory, MB\n{'model':16} {'server':10} " + " ".join(f"{head:>10}" for head in heads))
+        for model, name in measured:
+            found = [get("memory", model, name, what) for what in ("worker", "resident", "all")]
+            print(f"{model:16} {name:10} " + " ".join(f"{value:10.0f}" for value in found))
+    print(f"\nstart to first prediction, s: {_by_server(figures, 'start')}")
+    if get("small", "start", "workbench") is not None:
+        print(f"  with {SMALL_CPUS} CPU and {SMALL_MB} MB: {_by_server(figures, 'small', 'start')}")
+        print(f"  the most its cgroup held, MB: {_by_server(figures, 'small', 'peak')}")
+        print(f"  all PSS, MB: {_by_server(figures, 'small', 'memory')}")
+    _claims(figures)
+    print()
+    for words, value, relation, limit in figures.claims:
+        holds = value >= limit if relation == "≥" else value <= limit
+        print(f"{'✓' if holds else '✗'} {words:58} {value:8.2f}   ({relation} {limit:g})")
+
+
+def _keys(figures: Figures, length: int) -> list[tuple[str, ...]]:
+    return [key for key in figures.samples if len(key) == length]
+
+
+def _by_server(figures: Figures, *key: str) -> str:
+    found = ((name, figures.get(*key, name)) for name in SERVERS)
+    return ", ".join(f"{name} {value:.1f}" for name, value in found if value is not None)
+
+
+def _claims(figures: Figures) -> None:
+    get = figures.get
+
+    def ratio(above: tuple[str, ...], below: tuple[str, ...]) -> float | None:
+        a, b = get(*above), get(*below)
+        return a / b if a is not None and b else None
+
+    for model in MODELS:
+        for number, peer, limit in (("1", "mlflow", 15), ("1", "tutorial", 6), ("32", "mlflow", 60)):
+            ours, theirs = (("rows", model, number, who, "rate") for who in ("workbench", peer))
+            figures.claim(f"{model}, c={number}: times as many as {peer}", ratio(ours, theirs), "≥", limit)
+        ours, theirs = (("rows", model, "32", who, "rate") for who in ("workbench", "tutorial"))
+        limit = 100 if model == "forest" else 20
+        figures.claim(f"{model}, c=32: times as many as tutorial", ratio(ours, theirs), "≥", limit)
+        p99, p50 = (("rows", model, "32", "workbench", what) for what in ("p99", "p50"))
+        figures.claim(f"{model}, c=32: p99 / p50", ratio(p99, p50), "≤", 3)
+        batch, bare = ("batch", model, "workbench"), ("batch", model, "predict_proba + JSON")
+        figures.claim(
+            f"{model}, 1,000 rows: times as quick as mlflow", ratio(("batch", model, "mlflow"), batch), "≥", 6
+        )
+        figures.claim(f"{model}, 1,000 rows: of predict_proba + JSON", ratio(batch, bare), "≤", 2)
+        worker = ("memory", model, "workbench", "worker")
+        figures.claim(f"{model}: worker RSS, MB", get(*worker), "≤", 200)
+        for what, label in (("resident", "RSS"), ("all", "PSS")):
+            ours, theirs = (("memory", model, who, what) for who in ("workbench", "mlflow"))
+            figures.claim(f"{model}: {label} of all processes, of mlflow's", ratio(ours, theirs), "≤", 0.4)
+    figures.claim("each further worker, MB", get("memory", "further worker"), "≤", 25)
+    figures.claim(
+        "start to first prediction, of mlflow's",
+        ratio(("start", "workbench"), ("start", "mlflow")),
+        "≤",
+        1 / 3,
+    )
+    figures.claim("feedback of 10,000 labels, s", get("feedback"), "≤", 1)
+    small = (("small", "linear", "32", who, "rate") for who in ("workbench", "mlflow"))
+    figures.claim("linear, c=32, 0.5 CPU, 512 MB: times as many as mlflow", ratio(*small), "≥", 50)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of load for each figure in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of load for each figure in each round")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=SERVERS)
+    parser.add_argument(
+        "--peers", type=Path, help="an environment with mlflow, scikit-learn, fastapi, uvicorn"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians there too")
     options = parser.parse_args()
-    import uvloop
-
-    figures: dict[tuple[str, int, str], list[tuple[float, float, float]]] = {}
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
-        train(folder)
-        ours, theirs = free_port(), free_port()
-        workbench = [sys.executable, "-P", "-m", "workbench", "-C", name, "serve", "--port", str(ours)]
-        tutorial = [sys.executable, "-m", "uvicorn", "tutorial:app", "--port", str(theirs), "--log-level"]
-        urls = {
-            "workbench": stack.enter_context(served(workbench, folder, ours)),
-            "tutorial": stack.enter_context(served([*tutorial, "warning"], folder, theirs)),
-        }
-        for model in MODELS:
-            requests = requests_for(model)
-            for _ in range(options.rounds):
-                for connections in CONNECTIONS:
-                    for server, url in urls.items():
-                        taken = uvloop.run(load(url, requests, connections, options.seconds))
-                        cuts = statistics.quantiles(taken, n=100) if len(taken) > 1 else [taken[0]] * 99
-                        figures.setdefault((model, connections, server), []).append(
-                            (len(taken) / options.seconds, cuts[49] * 1000, cuts[98] * 1000)
-                        )
-    print(f"{'model':8} {'connections':>11} {'server':10} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8}   ratio")
-    for model in MODELS:
-        for connections in CONNECTIONS:
-            peer = median(figures[model, connections, "tutorial"], 0)
-            for server in ("workbench", "tutorial"):
-                found = figures[model, connections, server]
-                rate = median(found, 0)
-                print(
-                    f"{model:8} {connections:11} {server:10} {rate:8,.0f} {median(found, 1):8.2f} "
-                    f"{median(found, 2):8.2f} {rate / peer:6.1f}×"
-                )
-
-
-def median(rows: list[tuple[float, float, float]], position: int) -> float:
-    return statistics.median(row[position] for row in rows)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    started = time.perf_counter()
+    figures = Figures()
+    needs_peers = set(options.servers) != {"workbench"}
+    peers = peers_python(options.peers) if needs_peers else sys.executable
+    with tempfile.TemporaryDirectory(prefix="workbench-benchmark-") as name:
+        for model in options.models:
+            folder = Path(name) / model
+            print(f"{model} …", file=sys.stderr)
+            train(folder, model)
+            if set(options.only) - {"small"}:
+                measure_model(figures, model, folder, peers, options)
+        if "small" in options.only and "linear" in options.models:
+            print(f"{SMALL_CPUS} CPU …", file=sys.stderr)
+            measure_small(figures, Path(name) / "linear", peers, options)
+    report(figures)
+    print(f"\n{time.perf_counter() - started:.0f} s, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    if options.json is not None:
+        medians = {" ".join(key): statistics.median(values) for key, values in figures.samples.items()}
+        options.json.write_text(json.dumps(medians, indent=1))
 
 
 if __name__ == "__main__":
