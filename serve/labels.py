@@ -72,6 +72,7 @@ class FeedbackDesk:
             ) from error
         if receipt.lost:
             self._telemetry.feedback.labels("lost").inc(receipt.lost)
+            self._telemetry.lost_rows.inc(receipt.lost)
             raise Problem(
                 503, f"the labels could not be written: {self._log.problem}", headers={"Retry-After": "30"}
             )

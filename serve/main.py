@@ -169,13 +169,14 @@ def _run(
     prediction_log = PredictionLog(layout, config.store, writer="server") if layout is not None else None
     clerk = Clerk(layout, config.store, config.tracking_uri) if layout is not None else None
     telemetry = Telemetry()
-    telemetry.watch(host.ordered, lambda: prediction_log.lost if prediction_log is not None else 0)
+    telemetry.watch(host.ordered, lambda: _spool_bytes(layout))
     predictor = Predictor(
         host,
         telemetry,
         config.settings,
         prediction_log,
         log_waits=config.store.durability == "fsync",
+        spill_folder=layout.run if layout is not None else None,
     )
     feedback = FeedbackDesk(config.settings, telemetry, prediction_log, clerk)
 
@@ -249,6 +250,17 @@ def _quiet_signals() -> Iterator[None]:
 
 def _ignore(_number: int, _frame: Any) -> None:
     """Signals during the last steps change nothing: they are short."""
+
+
+def _spool_bytes(layout: Layout | None) -> int:
+    """How much of the prediction log is still outside the DuckDB file."""
+    total = 0
+    if layout is not None:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(layout.spool):
+                with contextlib.suppress(OSError):
+                    total += entry.stat().st_size
+    return total
 
 
 def _journal(layout: Layout | None, what: str, info: ServerInfo) -> None:

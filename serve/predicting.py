@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from serve.answers import answer_rows, csv_answer, json_answer, wants_csv
+from serve.batch_stream import BatchDesk, is_small
 from serve.gate import request_id_of
 from serve.hosting import ModelHost
 from serve.input_schema import Batch
@@ -65,6 +67,7 @@ class Predictor:
         prediction_log: PredictionLog | None,
         *,
         log_waits: bool = False,
+        spill_folder: Path | None = None,
     ) -> None:
         self._host = host
         self._telemetry = telemetry
@@ -73,6 +76,7 @@ class Predictor:
         self._log_waits = log_waits
         """Whether the log waits for the disk, which the event loop must not."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="predict")
+        self._batches = BatchDesk(self, settings, spill_folder)
         self._lanes: dict[str, tuple[ServedModel, Lane]] = {}
 
     async def predict(self, request: Request) -> Response:
@@ -81,7 +85,9 @@ class Predictor:
 
     async def predict_batch(self, request: Request) -> Response:
         """POST /predict/batch and /models/{name}/predict/batch."""
-        return await self._predict_natively(request, always_list=True)
+        if is_small(request):
+            return await self._predict_natively(request, always_list=True)
+        return await self._batches.answer(request, self._host.find(request.path_params.get("name")))
 
     async def invoke(self, request: Request) -> Response:
         """POST /invocations and /models/{name}/invocations: MLflow's scoring protocol."""
@@ -93,6 +99,7 @@ class Predictor:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._batches.close()
 
     async def _predict_natively(self, request: Request, *, always_list: bool) -> Response:
         model = self._host.find(request.path_params.get("name"))
@@ -189,12 +196,23 @@ class Predictor:
         latency_s = time.perf_counter() - started
         ids = self._logged(model, batch, predictions, latency_s * 1000, request_id)
         response = write(Outcome(model, predictions, ids, latency_s * 1000))
-        counters = self._telemetry.of(model)
-        counters.answered.inc(batch.n_rows)
-        counters.latency.observe(latency_s)
-        self._telemetry.tutorial_success.inc(batch.n_rows)
-        self._telemetry.tutorial_latency.observe(latency_s)
+        self._count(model, batch.n_rows, latency_s)
         return response
+
+    def record(
+        self, model: ServedModel, batch: Batch, predictions: Predictions, latency_s: float, request_id: str
+    ) -> list[str] | list[None]:
+        """Log and count a part of a batch; returns the ids of its rows."""
+        ids = self._logged(model, batch, predictions, latency_s * 1000, request_id)
+        self._count(model, batch.n_rows, latency_s)
+        return ids
+
+    def _count(self, model: ServedModel, n_rows: int, latency_s: float) -> None:
+        counters = self._telemetry.of(model)
+        counters.answered.inc(n_rows)
+        counters.latency.observe(latency_s)
+        self._telemetry.tutorial_success.inc(n_rows)
+        self._telemetry.tutorial_latency.observe(latency_s)
 
     def _logged(
         self, model: ServedModel, batch: Batch, predictions: Predictions, latency_ms: float, request_id: str
@@ -223,4 +241,7 @@ class Predictor:
             role=model.role,
             request_id=request_id,
         )
-        return ids if is_logged else [None] * batch.n_rows
+        if not is_logged:
+            self._telemetry.lost_rows.inc(batch.n_rows)
+            return [None] * batch.n_rows
+        return ids
