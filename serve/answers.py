@@ -81,13 +81,19 @@ def json_answer(rows: list[dict[str, Any]], is_single: bool) -> Response:
 
 def csv_answer(rows: list[dict[str, Any]]) -> Response:
     """One line a row; probabilities by class become columns of their own."""
-    flat = []
-    for row in rows:
-        spread = row.get("probabilities") or {}
-        line = {key: value for key, value in row.items() if key != "probabilities"}
-        flat.append({**line, **{f"probability_{key}": value for key, value in spread.items()}})
+    flat = flat_rows(rows)
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, fieldnames=list(flat[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     return Response(out.getvalue().encode(), media_type=CSV)
+
+
+def flat_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Answers as rows of a table."""
+    flat = []
+    for row in rows:
+        spread = row.get("probabilities") or {}
+        line = {key: value for key, value in row.items() if key != "probabilities"}
+        flat.append({**line, **{f"probability_{key}": value for key, value in spread.items()}})
+    return flat

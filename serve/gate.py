@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access import Access
-from serve.problems import Problem, problem_response
+from serve.problems import INTERNAL, Problem, problem_response
 from serve.telemetry import Telemetry
 
 log = logging.getLogger("workbench.serve")
@@ -73,7 +73,7 @@ class Gate:
             log.exception("request %s failed", request_id)
             if has_started:
                 raise
-            fault = Problem(500, "an internal error; the server's log has the details under this request id")
+            fault = Problem(500, INTERNAL)
             await problem_response(fault, request_id, scope["path"])(scope, receive, send_with_id)
         finally:
             self._in_flight -= 1

@@ -18,6 +18,7 @@ _MLFLOW_CODES = {
     501: "NOT_IMPLEMENTED",
     503: "TEMPORARILY_UNAVAILABLE",
 }
+INTERNAL = "an internal error; the server's log has the details under this request id"
 MOST_ERRORS = 20
 """Field errors listed in one answer; the check of a body ends when it has found as many."""
 
@@ -44,7 +45,15 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
 
 
 def problem_response(problem: Problem, request_id: str, path: str = "") -> Response:
-    """The answer for a problem at a path; text from clients is only ever inside JSON strings.
+    """The answer for a problem at a path; text from clients is only ever inside JSON strings."""
+    document = problem_document(problem, request_id, path)
+    return Response(
+        orjson.dumps(document), document["status"], headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+def problem_document(problem: Problem, request_id: str, path: str = "") -> dict[str, Any]:
+    """What is said of a problem at a path.
 
     Clients of another protocol find their own members beside ours: `error_code` and `message` of MLflow's
     scoring protocol, where a wrong field is a 400, and `error` of the Open Inference Protocol.
@@ -66,7 +75,7 @@ def problem_response(problem: Problem, request_id: str, path: str = "") -> Respo
     }
     if problem.errors:
         body["errors"] = list(problem.errors[:MOST_ERRORS])
-    return Response(orjson.dumps(body), status, headers=problem.headers, media_type=MEDIA_TYPE)
+    return body
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -30,7 +30,7 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
         least = int(declared[:18])
         if is_asked_first or least > _DISCARDED_LIMITS * limit:
-            raise _too_large(limit)
+            raise too_large(limit)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -48,7 +48,7 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     except ClientDisconnect:
         raise _ended() from None
     if size > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
@@ -135,7 +135,8 @@ class _Decoder:
         return zlib.decompressobj(wbits=47)  # gzip or zlib, whichever it begins with
 
 
-def _too_large(limit: int) -> Problem:
+def too_large(limit: int) -> Problem:
+    """The problem of a body that is."""
     # The rest of the body may be unread, so the connection can't be used for another request.
     return Problem(413, f"the body is larger than {limit} bytes", headers={"Connection": "close"})
 

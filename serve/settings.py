@@ -29,7 +29,10 @@ class ServeSettings(Settings):
     """Listen beyond loopback although no API key exists: whoever reaches the port may predict."""
 
     max_body: int = Field(10_000_000, ge=1_000)
-    """Largest request body, bytes; more is answered with 413."""
+    """Largest request body, bytes; more is a 413, except for `/predict/batch`, read in parts."""
+
+    max_stream: int = Field(0, ge=0)
+    """Largest body of `/predict/batch`, bytes; 0: of any size."""
 
     timeout: float = Field(30.0, gt=0)
     """Seconds a request may take before it is answered with 503."""
