@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pipelines.data_files import SUPPORTED, file_format, find_files, is_supported
 from store.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SUPPORTED = ("csv", "tsv", "txt", "parquet", "pq", "jsonl", "ndjson")
-"""File name endings that are read; the text formats also with `.gz` behind."""
+__all__ = [
+    "SUPPORTED",
+    "DataFile",
+    "LoadedData",
+    "file_format",
+    "find_files",
+    "gunzip",
+    "is_supported",
+    "kind_of",
+    "load_data",
+    "read_chunks",
+    "read_table",
+    "to_frame",
+    "unreadable",
+]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -49,52 +62,6 @@ class LoadedData:
         }
 
 
-def is_supported(path: Path) -> bool:
-    """Whether the file's name ends like a data file's."""
-    return file_format(path) in SUPPORTED and not path.name.startswith(".")
-
-
-def file_format(path: Path) -> str:
-    """The ending that tells the format, without `.gz`: `csv` for `a.csv.gz`."""
-    name = path.name.lower().removesuffix(".gz")
-    return name.rpartition(".")[2] if "." in name else ""
-
-
-def find_files(data: str, root: Path) -> list[Path]:
-    """The data files that `data` (a file, folder or glob, relative to `root`) means, sorted by path.
-
-    Raises DataError where there are none, saying what was looked for.
-    """
-    base = Path(data).expanduser()
-    path = base if base.is_absolute() else root / base
-    endings = ", ".join(f".{ending}" for ending in SUPPORTED)
-    try:
-        if path.is_file():
-            return [path]
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.is_file() and is_supported(file))
-            if not found:
-                raise DataError(f"no data file in {path}", f"Files that count end in {endings} (or .gz).")
-            return found
-        if glob.has_magic(data):
-            matches = sorted(map(Path, glob.iglob(str(path), recursive=True)))  # noqa: PTH207 - an absolute pattern
-            files = [match for match in matches if match.is_file() and is_supported(match)]
-            if not files:
-                raise DataError(
-                    f"no data file matches {path}",
-                    f"{len(matches)} matches are of other kinds; files that count end in {endings}."
-                    if matches
-                    else "Check the pattern in `data`.",
-                )
-            return files
-    except PermissionError as error:
-        raise DataError(
-            f"cannot look into {error.filename}: {error.strerror}", "Check its permissions."
-        ) from error
-    neighbours = _neighbours(path)
-    raise DataError(f"no such data file: {path}", neighbours or "Check `data` in the settings.")
-
-
 def read_table(path: Path, *, limit: int | None = None) -> pd.DataFrame:
     """The rows of one file, at most `limit`.
 
@@ -114,7 +81,7 @@ def read_chunks(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """
     from pipelines import delimited, json_lines, parquet
 
-    kind = _kind_of(path)
+    kind = kind_of(path)
     module = {"parquet": parquet, "json": json_lines}.get(kind, delimited)
     for table in module.iterate(path, rows):
         yield to_frame(table, path)
@@ -188,7 +155,7 @@ def unreadable(path: Path, error: OSError) -> DataError:
     )
 
 
-def _kind_of(path: Path) -> str:
+def kind_of(path: Path) -> str:
     """`parquet`, `json` or `text`, by the first bytes where they tell, else by the name."""
     try:
         with path.open("rb") as file:
@@ -268,17 +235,3 @@ def _stack(tables: Sequence[pa.Table]) -> pa.Table:
         for table in tables
     ]
     return pa.concat_tables(cast, promote_options="permissive")
-
-
-def _neighbours(path: Path) -> str | None:
-    """A hint naming data files near a path that does not exist."""
-    import difflib
-
-    folder = path.parent
-    if not folder.is_dir():
-        return f"There is no folder {folder}."
-    names = sorted(file.name for file in folder.iterdir() if file.is_file() and is_supported(file))
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
-    if close:
-        return f"Did you mean {folder / close[0]}?"
-    return f"In {folder} there are: {', '.join(names[:5])}." if names else None

@@ -24,23 +24,23 @@ NULL_WORDS = (
 )  # fmt: skip
 """Words that stand for a missing value: those of pandas."""
 
-_SAMPLE_BYTES = 65_536
+SAMPLE_BYTES = 65_536
 
 
 def parse(path: Path, content: bytes) -> pa.Table:
     """The whole table; DataError when it is empty, has a header only, is ragged or no text."""
     text = _as_utf8(path, content)
-    delimiter, names = _header(path, text[:_SAMPLE_BYTES], whole=len(text) <= _SAMPLE_BYTES)
-    return _parse_rows(path, text, delimiter, names, first_line=1, skip=1)
+    delimiter, names = _header(path, text[:SAMPLE_BYTES], whole=len(text) <= SAMPLE_BYTES)
+    return parse_rows(path, text, delimiter, names, first_line=1, skip=1)
 
 
 def iterate(path: Path, rows: int) -> Iterator[pa.Table]:
     """Yield tables of at most `rows` rows; quoted line breaks stay within their record."""
     with open_bytes(path) as file:
         try:
-            sample = file.read(_SAMPLE_BYTES)
-            encoding = _encoding(path, sample)
-            delimiter, names = _header(path, _recode(sample, encoding), whole=len(sample) < _SAMPLE_BYTES)
+            sample = file.read(SAMPLE_BYTES)
+            encoding = encoding_of(path, sample)
+            delimiter, names = _header(path, _recode(sample, encoding), whole=len(sample) < SAMPLE_BYTES)
             file.seek(0)
             header: bytes | None = None
             pending: list[bytes] = []
@@ -61,9 +61,7 @@ def iterate(path: Path, rows: int) -> Iterator[pa.Table]:
                     continue
                 count += 1
                 if count == rows:
-                    yield _parse_rows(
-                        path, b"".join(pending), delimiter, names, first_line=first_line, skip=0
-                    )
+                    yield parse_rows(path, b"".join(pending), delimiter, names, first_line=first_line, skip=0)
                     pending, count, quotes, first_line = [], 0, 0, line + 1
         except (OSError, EOFError, zlib.error) as error:
             if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
@@ -72,7 +70,7 @@ def iterate(path: Path, rows: int) -> Iterator[pa.Table]:
                 ) from error
             raise unreadable(path, error) from error
         if any(raw.strip() for raw in pending):
-            yield _parse_rows(path, b"".join(pending), delimiter, names, first_line=first_line, skip=0)
+            yield parse_rows(path, b"".join(pending), delimiter, names, first_line=first_line, skip=0)
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -88,7 +86,7 @@ def open_bytes(path: Path) -> BinaryIO:
     return file
 
 
-def _encoding(path: Path, sample: bytes) -> str:
+def encoding_of(path: Path, sample: bytes) -> str:
     """The text encoding of a sample; DataError when it is binary."""
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -112,7 +110,7 @@ def _recode(content: bytes, encoding: str) -> bytes:
 
 
 def _as_utf8(path: Path, content: bytes) -> bytes:
-    encoding = _encoding(path, content[:_SAMPLE_BYTES])
+    encoding = encoding_of(path, content[:SAMPLE_BYTES])
     if encoding == "utf-8":
         try:
             content.decode("utf-8")
@@ -143,6 +141,11 @@ def _header(path: Path, sample: bytes, *, whole: bool) -> tuple[str, list[str]]:
     return delimiter, names
 
 
+def read_header(path: Path, sample: bytes, encoding: str) -> tuple[str, list[str]]:
+    """Delimiter and column names by the first bytes of a file."""
+    return _header(path, _recode(sample, encoding), whole=len(sample) < SAMPLE_BYTES)
+
+
 def sniff_delimiter(text: str, *, tabs_first: bool = False) -> str:
     """The delimiter that splits header and rows most evenly; a comma where none does."""
     lines = [line for line in text.splitlines()[:100] if line.strip()]
@@ -162,7 +165,7 @@ def sniff_delimiter(text: str, *, tabs_first: bool = False) -> str:
     return best
 
 
-def _parse_rows(
+def parse_rows(
     path: Path, text: bytes, delimiter: str, names: list[str], *, first_line: int, skip: int
 ) -> pa.Table:
     import pyarrow as pa

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -111,7 +112,44 @@ class GateSettings(Settings):
     """Promote what passes at once; otherwise it becomes challenger."""
 
 
-class PipelineSettings(Settings):
+class ValidateSettings(Settings):
+    """What a data file must be like before a training may read it."""
+
+    max_null_share: float | None = Field(None, ge=0, le=1)
+    """Largest share of missing values in a column of a file; any unless given."""
+
+    rules: tuple[str, ...] = ()
+    """Conditions on the columns, in SQL, that every row must fulfil, as in `"low" <= "high"`."""
+
+    on_failure: Literal["quarantine", "warn"] = "quarantine"
+    """What a file that breaks a rule or the schema so far gets: kept out of training, or a warning."""
+
+
+class RetrainSettings(Settings):
+    """When the watcher trains by itself."""
+
+    on_new_data: bool = True
+    """Train when new files have come and are valid."""
+
+    cooldown: float = Field(0, ge=0)
+    """Seconds between the end of a training and the next one that the watcher starts."""
+
+    min_new_rows: int = Field(1, ge=1)
+    """Rows that new files must bring together."""
+
+    max_per_day: int = Field(24, ge=0)
+    """Most trainings that the watcher starts within 24 hours."""
+
+
+with warnings.catch_warnings():
+    # pydantic's deprecated BaseModel.validate has the name of this section; nothing here calls it.
+    warnings.filterwarnings("ignore", message='Field name "validate"')
+
+    class _Validated(Settings):
+        validate: ValidateSettings = ValidateSettings()  # type: ignore[assignment]
+
+
+class PipelineSettings(_Validated):
     """A recipe from data to a registered model."""
 
     data: str
@@ -161,6 +199,7 @@ class PipelineSettings(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     gate: GateSettings = GateSettings()
     monitor: MonitorSettings = MonitorSettings()
+    retrain: RetrainSettings = RetrainSettings()
 
     @field_validator("threshold")
     @classmethod

@@ -171,8 +171,9 @@ def note_seen(layout: Layout, pipeline: str, files: Mapping[str, Stamp]) -> None
         connection.executemany(
             "INSERT INTO data_files (path, pipeline, state, size, mtime_ns, inode, first_seen, changed_at)"
             " VALUES (?1, ?2, 'new', ?3, ?4, ?5, ?6, ?6)"
-            " ON CONFLICT (pipeline, path) DO UPDATE SET gone_at = NULL, size = ?3, mtime_ns = ?4, inode = ?5,"
-            " before = CASE WHEN state = 'new' THEN before ELSE state END, state = 'new', changed_at = ?6",
+            " ON CONFLICT (pipeline, path) DO UPDATE SET gone_at = NULL, size = ?3, mtime_ns = ?4,"
+            " inode = ?5, before = CASE WHEN state = 'new' THEN before ELSE state END, state = 'new',"
+            " changed_at = ?6",
             [(path, pipeline, stamp.size, stamp.mtime_ns, stamp.inode, now) for path, stamp in files.items()],
         )
 
@@ -267,16 +268,24 @@ def queue_files(layout: Layout, pipeline: str, job_id: str) -> int:
         ).rowcount
 
 
-def return_files(layout: Layout, job_id: str, reason: str) -> int:
-    """Give back what a job that came to nothing had taken; how many files that were.
+def return_files(layout: Layout) -> int:
+    """Give back what jobs that ended did not learn from; how many files that were.
 
-    They keep the job's id, by which one can see that they had their turn.
+    A file keeps the id of a job that failed or was cancelled: it had its turn.
     """
     with connect(layout) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        taken = (
+            "state = 'queued' AND NOT EXISTS"
+            " (SELECT 1 FROM jobs WHERE id = job_id AND jobs.state IN ('queued', 'running'))"
+        )
+        failed = "EXISTS (SELECT 1 FROM jobs WHERE id = job_id AND jobs.state IN ('failed', 'cancelled'))"
         return connection.execute(
-            "UPDATE data_files SET state = 'ready', reason = ?, changed_at = ?"
-            " WHERE job_id = ? AND state = 'queued'",
-            (reason, _now(), job_id),
+            f"UPDATE data_files SET state = 'ready', changed_at = ?,"
+            f" reason = CASE WHEN released THEN reason WHEN {failed}"
+            f" THEN 'job ' || job_id || ' came to nothing' END,"
+            f" job_id = CASE WHEN {failed} THEN job_id END WHERE {taken}",
+            (_now(),),
         ).rowcount
 
 
