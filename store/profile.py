@@ -110,6 +110,8 @@ class Profile:
     redacted: tuple[str, ...] = ()
     """Features that are left out on purpose."""
     created_at: str = ""
+    performance: Mapping[str, Any] | None = None
+    """How good the answers were on rows that the model had not learnt from; see pipelines.performance."""
 
     def feature(self, name: str) -> FeatureProfile:
         """The feature called `name`; raises KeyError."""
@@ -132,6 +134,8 @@ class Profile:
             "prediction": self.prediction.as_json(),
             "score": None if self.score is None else self.score.as_json(),
         }
+        if self.performance is not None:
+            values["performance"] = dict(self.performance)
         return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -155,6 +159,7 @@ class Profile:
                 block_rows=values["block_rows"],
                 redacted=tuple(values["redacted"]),
                 created_at=values["created_at"],
+                performance=values.get("performance"),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(

@@ -1,0 +1,27 @@
+"""How well a model version does: from labels with intervals, and estimated before they arrive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.performance.pairing import compare_roles as compare_roles
+    from pipelines.performance.reference import PerformanceReference as PerformanceReference
+    from pipelines.performance.report import performance_details as performance_details
+    from pipelines.performance.report import performance_report as performance_report
+
+_HOMES = {
+    "performance_details": "report",
+    "performance_report": "report",
+    "PerformanceReference": "reference",
+    "compare_roles": "pairing",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

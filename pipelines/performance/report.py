@@ -1,0 +1,205 @@
+"""The performance of a model version in a stretch of time, against its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.performance import classes as of_classes
+from pipelines.performance import numbers as of_numbers
+from pipelines.performance.estimate import estimated_figures
+from pipelines.performance.figures import MIN_ROWS, Drop, Figure, drop_test, is_below
+from pipelines.performance.lateness import coverage_of
+from pipelines.performance.reference import PerformanceReference, point_of
+from pipelines.performance.rows import Rows, read_rows
+
+if TYPE_CHECKING:
+    from store.layout import Layout
+    from store.profile import Profile
+
+DECIDING = {"binary": ("accuracy", "f1", "roc_auc"), "multiclass": ("accuracy", "f1"), "regression": ("mae",)}
+"""Metrics whose drop says that the concept has changed."""
+_PARTS = 3
+
+
+def performance_report(
+    layout: Layout,
+    model: str,
+    version: int,
+    role: str | None = "champion",
+    *,
+    start: datetime,
+    end: datetime,
+    reference: Profile | None = None,
+    history: Sequence[Sequence[dict[str, Any]]] | None = None,
+) -> list[dict[str, Any]]:
+    """Each metric: {"metric", "value", "low", "high", "reference", "estimated", "dropped", …}.
+
+    `below` says that this window alone is significantly (p < 0.01) and by at least a point worse than the
+    reference; `dropped`, that 2 of the last 3 windows are: of `history`, the reports of the windows before,
+    newest last, or where that isn't given, of the three thirds of the labelled rows. What is `estimated`
+    without labels never drops. `reference` is the version's published one unless given.
+    """
+    details = performance_details(
+        layout, model, version, role, start=start, end=end, reference=reference, history=history
+    )
+    metrics: list[dict[str, Any]] = details["metrics"]
+    return metrics
+
+
+def performance_details(
+    layout: Layout,
+    model: str,
+    version: int,
+    role: str | None = "champion",
+    *,
+    start: datetime,
+    end: datetime,
+    reference: Profile | None = None,
+    history: Sequence[Sequence[dict[str, Any]]] | None = None,
+    segments: Sequence[str] = (),
+) -> dict[str, Any]:
+    """All there is to say: "metrics" (as performance_report), "coverage", "classes", "calibration",
+    "segments" (by the values of these features), "residuals", "concept" and "note".
+    """
+    from store.references import read_reference
+
+    profile = reference or read_reference(layout, model, version)
+    names = _classes(layout, model, version, profile)
+    rows = read_rows(layout, model, version, role, start, end, classes=names, segments=segments)
+    return assess(
+        rows, PerformanceReference.from_json(profile.performance if profile else None), history=history
+    ) | {"coverage": coverage_of(layout, model, version, role, rows, start, end)}
+
+
+def assess(
+    rows: Rows,
+    reference: PerformanceReference | None,
+    *,
+    history: Sequence[Sequence[dict[str, Any]]] | None = None,
+) -> dict[str, Any]:
+    """What `performance_details` says of rows, without their coverage."""
+    labelled = rows.with_labels()
+    metrics: list[dict[str, Any]] = []
+    parts = _parts(labelled) if history is None else []
+    for figure in _figures(labelled):
+        drop, below = _against(figure, reference)
+        votes = [
+            any(_against(one, reference)[1] for one in part if one.metric == figure.metric) for part in parts
+        ]
+        if history is not None:
+            votes = [*(_was_below(report, figure.metric) for report in history[-(_PARTS - 1) :]), below]
+        metrics.append(
+            _entry(
+                figure,
+                reference,
+                drop,
+                below=below,
+                dropped=(below or history is not None) and sum(votes) >= 2,
+            )
+        )
+    if reference is not None:
+        metrics += [
+            _entry(figure, reference, None, estimated=True) for figure in estimated_figures(rows, reference)
+        ]
+    found: dict[str, Any] = {
+        "metrics": metrics,
+        "classes": [],
+        "calibration": None,
+        "residuals": None,
+        "segments": [],
+        "concept": _concept(rows, metrics),
+        "note": rows.note,
+    }
+    if rows.classes is not None:
+        found["classes"] = of_classes.per_class(of_classes.confusion(rows), rows.classes)
+        found["calibration"] = of_classes.calibration_of(rows)
+    elif len(labelled):
+        residual = labelled.actual - labelled.predicted
+        held = None if reference is None or reference.residuals is None else dict(reference.residuals)
+        found["residuals"] = of_numbers.residual_change(residual, held)
+    by_segment = of_numbers.by_segment if rows.classes is None else of_classes.by_segment
+    for feature in rows.segments:
+        found["segments"] += by_segment(rows, feature)
+    return found
+
+
+def _figures(rows: Rows) -> list[Figure]:
+    if not len(rows):
+        return []
+    if rows.classes is None:
+        return of_numbers.figures(rows.actual, rows.predicted)
+    found = of_classes.figures_of_confusion(of_classes.confusion(rows), len(rows.classes))
+    return found + of_classes.figures_of_scores(rows)
+
+
+def _parts(rows: Rows) -> list[list[Figure]]:
+    """Figures of the three thirds of the rows in order of time."""
+    if len(rows) < _PARTS * MIN_ROWS:
+        return []
+    return [_figures(rows.select(part)) for part in np.array_split(np.arange(len(rows)), _PARTS)]
+
+
+def _against(figure: Figure, reference: PerformanceReference | None) -> tuple[Drop | None, bool]:
+    held = None if reference is None else reference.figures.get(figure.metric)
+    drop = None if held is None else drop_test(held, figure)
+    return drop, is_below(drop, replace(figure, point=point_of(reference, figure)))
+
+
+def _was_below(report: Sequence[dict[str, Any]], metric: str) -> bool:
+    return any(one["metric"] == metric and bool(one.get("below")) for one in report)
+
+
+def _entry(
+    figure: Figure,
+    reference: PerformanceReference | None,
+    drop: Drop | None,
+    *,
+    below: bool = False,
+    dropped: bool = False,
+    estimated: bool = False,
+) -> dict[str, Any]:
+    held = None if reference is None else reference.figures.get(figure.metric)
+    return {
+        "metric": figure.metric,
+        "value": figure.value,
+        "low": figure.low,
+        "high": figure.high,
+        "reference": None if held is None else held.value,
+        "estimated": estimated,
+        "dropped": dropped,
+        "below": below,
+        "n": figure.n,
+        "p_value": None if drop is None else drop.p_value,
+        "smaller_is_better": figure.is_error,
+    }
+
+
+def _concept(rows: Rows, metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Whether what the inputs mean has changed: a drop on labelled rows against the reference."""
+    task = "regression" if rows.classes is None else "binary" if len(rows.classes) == 2 else "multiclass"
+    dropped = [one for one in metrics if one["metric"] in DECIDING[task] and one["dropped"]]
+    return {
+        "alarm": bool(dropped),
+        "metrics": [one["metric"] for one in dropped],
+        "p_value": min((one["p_value"] for one in dropped), default=None),
+    }
+
+
+def _classes(layout: Layout, model: str, version: int, profile: Profile | None) -> tuple[str, ...] | None:
+    """The classes in the model's order; without a reference those that were predicted, in order of name."""
+    if profile is not None:
+        return None if profile.task == "regression" else profile.prediction.categories
+    from store.predictions import PredictionReader
+
+    with PredictionReader(layout).opened() as connection:
+        labels = connection.execute(
+            "SELECT DISTINCT label FROM predictions WHERE model = ? AND version = ? AND label IS NOT NULL"
+            " ORDER BY 1 LIMIT 200",
+            [model, version],
+        ).fetchall()
+    return tuple(label for (label,) in labels) or None
