@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,12 +26,16 @@ from pipelines.packaging import (
     step_modules,
     types_in,
 )
+from pipelines.performance.reference import reference_of
 from pipelines.prepare import Prepared
 from pipelines.provenance import CodeState, requirements
 from pipelines.recorder import LoggedModel, RunRecorder
 from pipelines.request import TrainRequest
 from pipelines.user_module import UserModule
 from store.errors import TrainingError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass
@@ -44,6 +48,8 @@ class Fitted:
     cross_validation: dict[str, float]
     reference: Scores
     """Answers for the training rows by models that had not seen them, where there are such."""
+    unseen: NDArray[np.bool_]
+    """For which of the training rows there are such."""
 
 
 def evaluation_files(
@@ -74,6 +80,15 @@ def evaluation_files(
         ordered_by_time=request.settings.split.strategy == "time",
         redact=request.store.redact,
     )
+    unseen = fitted.unseen
+    performance = reference_of(
+        prepared.task,
+        y_test,
+        scores,
+        profile.prediction.categories,
+        further=[(prepared.y[prepared.split.train][unseen], reference.rows(unseen))],
+    )
+    profile = replace(profile, performance=performance.as_json())
     return {
         "feature_importances.json": {name: cell["mean"] for name, cell in importances.items()},
         "permutation_importance.json": {"metric": deciding.name, "features": importances},

@@ -183,7 +183,10 @@ class Training:
                     model = freeze_with_threshold(model, threshold, X_train, labels)
             with explained(estimator, user):
                 reference = self._reference(model, prepared, answers, threshold)
-        return Fitted(model, estimator, threshold, summary, reference)
+        unseen = np.zeros(len(train), dtype=bool)
+        for answer in answers:
+            unseen[answer.rows] = True
+        return Fitted(model, estimator, threshold, summary, reference, unseen)
 
     def _threshold(
         self, estimator: Any, answers: list[crossval.FoldAnswer], y: Any, task: str

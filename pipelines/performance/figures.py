@@ -39,7 +39,7 @@ class Figure:
     def as_json(self) -> dict[str, Any]:
         """Only what the reference of a later comparison needs."""
         values = {"value": self.value, "n": self.n, "se": self.se, "hits": self.hits}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
 @dataclass(frozen=True)

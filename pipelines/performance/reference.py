@@ -5,6 +5,7 @@ It is the part `performance` of the reference profile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,11 @@ class PerformanceReference:
 
     def as_json(self) -> dict[str, Any]:
         """The part `performance` of a reference profile."""
-        values: dict[str, Any] = {"figures": {name: one.as_json() for name, one in self.figures.items()}}
+        finite = {name: one for name, one in self.figures.items() if math.isfinite(one.value)}
+        values: dict[str, Any] = {"figures": {name: one.as_json() for name, one in finite.items()}}
         if self.calibrators:
             values["calibrators"] = [calibrator.as_json() for calibrator in self.calibrators]
-        if self.residuals is not None:
+        if self.residuals is not None and all(np.all(np.isfinite(one)) for one in self.residuals.values()):
             values["residuals"] = dict(self.residuals)
         return values
 

@@ -15,7 +15,7 @@ def test_wilson() -> None:
     assert wilson(87, 100) == pytest.approx((0.7901964855992357, 0.9224283257275948), abs=1e-12)
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(0, 10)[0] == 0.0
-    assert wilson(10, 10)[1] == 1.0
+    assert wilson(10, 10)[1] == pytest.approx(1.0)
 
 
 def test_the_z_of_a_drop() -> None:
