@@ -25,6 +25,8 @@ MAX_CATEGORIES = 1_000
 """Categories kept by name; the rarer ones count as `unseen` in the reference itself too."""
 N_BLOCKS = 100
 MAX_BLOCK_BINS = 60
+DUPLICATE_ROWS = 20_000
+"""Rows looked at for copies of others: about as many as a window has."""
 
 FeatureKind = Literal["numeric", "categorical", "boolean", "datetime"]
 Task = Literal["binary", "multiclass", "regression"]
@@ -109,6 +111,8 @@ class Profile:
     """Rows in each block, where the reference is ordered in time."""
     redacted: tuple[str, ...] = ()
     """Features that are left out on purpose."""
+    duplicate_share: float | None = None
+    """Share of rows with the same features as an earlier one, of at most 20,000; None: nobody counted."""
     created_at: str = ""
     performance: Mapping[str, Any] | None = None
     """How good the answers were on rows that the model had not learnt from; see pipelines.performance."""
@@ -130,6 +134,7 @@ class Profile:
             "ordered_by_time": self.ordered_by_time,
             "block_rows": self.block_rows,
             "redacted": self.redacted,
+            "duplicate_share": self.duplicate_share,
             "features": [feature.as_json() for feature in self.features],
             "prediction": self.prediction.as_json(),
             "score": None if self.score is None else self.score.as_json(),
@@ -158,6 +163,7 @@ class Profile:
                 ordered_by_time=values["ordered_by_time"],
                 block_rows=values["block_rows"],
                 redacted=tuple(values["redacted"]),
+                duplicate_share=values.get("duplicate_share"),
                 created_at=values["created_at"],
                 performance=values.get("performance"),
             )
@@ -210,6 +216,9 @@ def build_profile(
         ordered_by_time=ordered_by_time,
         block_rows=size,
         redacted=tuple(name for name in columns if name in redact),
+        duplicate_share=_duplicate_share(
+            [values for name, values in columns.items() if name not in redact], rows
+        ),
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     )
 
@@ -262,6 +271,26 @@ def count(feature: FeatureProfile, values: Any) -> Counts:
         return count_categories(as_texts(values), feature.categories)
     numbers, null = as_numbers(values)
     return count_numbers(numbers, null, feature.edges, feature.counts.center)
+
+
+def _duplicate_share(columns: Sequence[Any], rows: int) -> float | None:
+    """Share of rows that equal an earlier one in all columns, among rows spread over the whole."""
+    import numpy as np
+
+    if not columns or not rows:
+        return None
+    places = np.linspace(0, rows - 1, min(rows, DUPLICATE_ROWS)).astype(np.int64)
+    mixed = np.zeros(len(places), dtype=np.uint64)
+    for values in columns:
+        array = values.to_numpy() if hasattr(values, "to_numpy") else values
+        chosen = array[places] if isinstance(array, np.ndarray) else [array[place] for place in places]
+        if isinstance(chosen, np.ndarray) and chosen.dtype.kind in "biuf":
+            codes = (chosen.astype(np.float64) + 0.0).view(np.int64)
+        else:
+            codes = np.asarray([hash(text) for text in as_texts(chosen)], dtype=np.int64)
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + codes.view(np.uint64)
+        mixed ^= mixed >> np.uint64(29)
+    return 1.0 - len(np.unique(mixed)) / len(places)
 
 
 def _score(scores: Any) -> Any:

@@ -1,0 +1,298 @@
+"""Rows of the prediction log counted as asked: the newest so many, or those of one segment.
+
+Windows by time come from the counts by five minutes (store.series), which is far cheaper; this is for what
+those don't know: windows that end after a number of rows, segments, and values out of range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from store.counts import Counts
+from store.database import arrow_batches
+from store.histograms import N_EXTRA, SeriesKind, Tally, bins_of, tally
+from store.layout import Layout
+from store.predictions import PredictionReader
+from store.profile import Profile
+from store.views import Feature
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_ROWS = 100_000
+"""Rows of a slice at most, the newest."""
+_COLUMNS = (
+    "model, version, schema_id, predicted_at, prediction, label, probability, probabilities, numeric,"
+    " categorical, role"
+)
+CountsByName = dict[tuple[SeriesKind, str], Counts]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Whose predictions."""
+
+    model: str
+    version: int
+    role: str = "champion"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Predictions of rows whose `column` has this value."""
+
+    column: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.column}={self.value}"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """How many predictions were made in five minutes."""
+
+    key: Key
+    start: datetime
+    predictions: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some consecutive predictions, counted."""
+
+    start: datetime
+    end: datetime
+    """Of the last row, which is within."""
+    rows: int
+    counts: CountsByName
+
+
+@dataclass(frozen=True)
+class RowFaults:
+    """What is wrong with rows as such: values beyond limits by column, and copies of other rows."""
+
+    rows: int
+    outside: dict[str, int]
+    present: dict[str, int]
+    """How many rows have a value, by column with limits."""
+    duplicates: int
+    """Rows with the same features as an earlier one of them."""
+
+
+class SliceReader:
+    """Counts rows of one project's prediction log; rows still in the spool are included."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._reader = PredictionReader(layout)
+
+    @property
+    def note(self) -> str | None:
+        """What was missing from the last answer, where the DuckDB file can't be read."""
+        return self._reader.note
+
+    def volumes(self, since: datetime) -> list[Volume]:
+        """Predictions by version, role and five minutes, oldest first; what isn't folded yet is not in it."""
+        import duckdb
+
+        with self._reader.opened() as connection:
+            try:
+                rows = connection.execute(
+                    "SELECT model, version, role, epoch_us(bucket), sum(predictions)::BIGINT FROM log.volumes"
+                    " WHERE bucket >= ? GROUP BY ALL ORDER BY 4",
+                    [since.astimezone(UTC).replace(tzinfo=None)],
+                ).fetchall()
+            except duckdb.CatalogException:
+                return []  # nothing folded yet, or the file is held by somebody
+        return [
+            Volume(Key(model, version, role), datetime.fromtimestamp(bucket / 1e6, UTC), predictions)
+            for model, version, role, bucket, predictions in rows
+        ]
+
+    def moments(self, key: Key, since: datetime) -> list[tuple[datetime, int]]:
+        """Times after `since` at which predictions were made, and how many at each, oldest first."""
+        with self._reader.opened() as connection:
+            rows = connection.execute(
+                "SELECT epoch_us(predicted_at), count(*) FROM predictions WHERE model = ? AND version = ?"
+                " AND role = ? AND predicted_at > ? GROUP BY 1 ORDER BY 1",
+                [key.model, key.version, key.role, since.astimezone(UTC).replace(tzinfo=None)],
+            ).fetchall()
+        return [(datetime.fromtimestamp(at / 1e6, UTC), n) for at, n in rows]
+
+    def newest(self, key: Key, profile: Profile, rows: int) -> Slice | None:
+        """The newest `rows` predictions; None where there is none."""
+        return self._slice(key, profile, "", [], min(rows, MAX_ROWS))
+
+    def between(
+        self, key: Key, profile: Profile, start: datetime, end: datetime, segment: Segment | None = None
+    ) -> Slice | None:
+        """Predictions from `start` up to and including `end`, of a segment where one is given."""
+        condition = " AND predicted_at >= ? AND predicted_at <= ?"
+        values = [moment.astimezone(UTC).replace(tzinfo=None) for moment in (start, end)]
+        return self._slice(key, profile, condition, values, MAX_ROWS, segment)
+
+    def segment_values(
+        self, key: Key, column: str, start: datetime, end: datetime, limit: int = 20
+    ) -> list[str]:
+        """The most frequent values of a column among the predictions of that time."""
+        with self._reader.opened() as connection:
+            expression = _column(connection, key, column)
+            if expression is None:
+                return []
+            rows = connection.execute(
+                f"SELECT {expression} AS value, count(*) FROM predictions WHERE model = ? AND version = ?"
+                " AND role = ? AND predicted_at >= ? AND predicted_at <= ? AND value IS NOT NULL"
+                " GROUP BY value ORDER BY 2 DESC, 1 LIMIT ?",
+                [
+                    key.model,
+                    key.version,
+                    key.role,
+                    *(moment.astimezone(UTC).replace(tzinfo=None) for moment in (start, end)),
+                    limit,
+                ],
+            ).fetchall()
+        return [value for value, _ in rows]
+
+    def faults(
+        self,
+        key: Key,
+        limits: Mapping[str, tuple[float | None, float | None]],
+        start: datetime,
+        end: datetime,
+        *,
+        rows: int = 20_000,
+    ) -> RowFaults | None:
+        """Look at the newest `rows` rows of a time one by one: values beyond limits, copies."""
+        with self._reader.opened() as connection:
+            outside, present = [], []
+            names = []
+            for name, (low, high) in limits.items():
+                expression = _column(connection, key, name, is_text=False)
+                if expression is None or (low is None and high is None):
+                    continue
+                beyond = [f"{expression} < {low!r}::DOUBLE"] if low is not None else []
+                beyond += [f"{expression} > {high!r}::DOUBLE"] if high is not None else []
+                names.append(name)
+                fits = f"isfinite({expression})"
+                outside.append(f"count(*) FILTER ({fits} AND ({' OR '.join(beyond)}))")
+                present.append(f"count(*) FILTER ({fits})")
+            selected = ", ".join(
+                ["count(*)", "count(DISTINCT hash(numeric, categorical))", *outside, *present]
+            )
+            found = connection.execute(
+                f"SELECT {selected} FROM (SELECT numeric, categorical FROM predictions WHERE model = ?"
+                " AND version = ? AND role = ? AND predicted_at >= ? AND predicted_at <= ?"
+                " AND (numeric IS NOT NULL OR categorical IS NOT NULL)"
+                " ORDER BY predicted_at DESC LIMIT ?)",
+                [
+                    key.model,
+                    key.version,
+                    key.role,
+                    *(moment.astimezone(UTC).replace(tzinfo=None) for moment in (start, end)),
+                    rows,
+                ],
+            ).fetchall()[0]
+        n, distinct, counted = found[0], found[1], found[2:]
+        if not n:
+            return None
+        k = len(names)
+        return RowFaults(
+            rows=n,
+            outside=dict(zip(names, counted[:k], strict=True)),
+            present=dict(zip(names, counted[k:], strict=True)),
+            duplicates=n - distinct,
+        )
+
+    def _slice(
+        self,
+        key: Key,
+        profile: Profile,
+        condition: str,
+        values: Sequence[Any],
+        limit: int,
+        segment: Segment | None = None,
+    ) -> Slice | None:
+        with self._reader.opened() as connection:
+            parameters = [key.model, key.version, key.role, *values]
+            if segment is not None:
+                expression = _column(connection, key, segment.column)
+                if expression is None:
+                    return None
+                condition += f" AND {expression} = ?"
+                parameters.append(segment.value)
+            rows = arrow_batches(
+                connection,
+                f"SELECT {_COLUMNS} FROM predictions WHERE model = ? AND version = ? AND role = ?{condition}"
+                " ORDER BY predicted_at DESC LIMIT ?",
+                [*parameters, limit],
+            ).read_all()
+            schemas = _schemas(connection)
+        if rows.num_rows == 0:
+            return None
+        import pyarrow.compute as pc
+
+        bounds = pc.min_max(rows["predicted_at"]).as_py()
+        counts: CountsByName = {}
+        for one in tally(rows, {(key.model, key.version): bins_of(profile)}, schemas):
+            place = (one.bins.kind, one.bins.feature)
+            found = counts_of(one)
+            counts[place] = counts[place] + found if place in counts else found
+        start, end = (bounds[name].replace(tzinfo=UTC) for name in ("min", "max"))
+        return Slice(start, end, rows.num_rows, counts)
+
+
+def counts_of(one: Tally) -> Counts:
+    """All buckets of a tally together."""
+    row = one.counts.sum(axis=0).tolist()
+    width, is_number = one.bins.width, one.bins.categories is None
+    null, nan, positive, negative, unseen = row[width : width + N_EXTRA]
+    total, squares = float(one.totals.sum()), float(one.squares.sum())
+    return Counts(
+        bins=tuple(row[:width]),
+        null=null,
+        nan=nan,
+        positive_infinite=positive,
+        negative_infinite=negative,
+        unseen=unseen,
+        center=one.bins.center,
+        total=total if is_number and total == total else None,
+        total_squares=squares if is_number and squares == squares else None,
+    )
+
+
+def just_before(moment: datetime) -> datetime:
+    """The last moment before another."""
+    return moment - timedelta(microseconds=1)
+
+
+def _schemas(connection: DuckDBPyConnection) -> dict[str, list[Feature]]:
+    found: dict[str, list[Feature]] = {}
+    for schema_id, name, kind, slot in connection.execute(
+        "SELECT schema_id, name, kind, slot FROM schemas ORDER BY schema_id, position"
+    ).fetchall():
+        found.setdefault(schema_id, []).append((name, kind, slot))
+    return found
+
+
+def _column(connection: DuckDBPyConnection, key: Key, name: str, *, is_text: bool = True) -> str | None:
+    """The SQL of a feature's value, over all feature schemas of the version; None where none has it."""
+    places = connection.execute(
+        "SELECT s.schema_id, s.kind, s.slot FROM schemas s JOIN models m USING (schema_id)"
+        " WHERE m.model = ? AND m.version = ? AND s.name = ?",
+        [key.model, key.version, name],
+    ).fetchall()
+    wanted = [(schema, kind, slot) for schema, kind, slot in places if is_text or kind == "numeric"]
+    if not wanted:
+        return None
+
+    def value(kind: str, slot: int) -> str:
+        text = f"{kind}[{slot}]"
+        return f"{text}::VARCHAR" if is_text and kind == "numeric" else text
+
+    if len({(kind, slot) for _, kind, slot in wanted}) == 1:
+        return value(*wanted[0][1:])
+    cases = " ".join(f"WHEN '{schema}' THEN {value(kind, slot)}" for schema, kind, slot in wanted)
+    return f"CASE schema_id {cases} END"
