@@ -176,7 +176,9 @@ class Histogram:
 
     __slots__ = ("_at", "_bounds", "_lock", "_values")
 
-    def __init__(self, values: memoryview[float], at: int, lock: threading.Lock, bounds: tuple[float, ...]) -> None:
+    def __init__(
+        self, values: memoryview[float], at: int, lock: threading.Lock, bounds: tuple[float, ...]
+    ) -> None:
         self._values = values
         self._at = at
         self._lock = lock

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import logging
 import threading
+import time
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from serve.problems import Problem
 from serve.served_model import ServedModel, load_served
+from store.alerts import clear_alert, raise_alert
 from store.errors import NotFoundError, UsageError, WorkbenchError
-from store.journal import append_event
+from store.journal import append_event, read_events
 from store.registry import ModelVersion, Registry
 
 if TYPE_CHECKING:
@@ -56,7 +60,7 @@ class ModelReference:
 
 
 class ModelHost:
-    """The models in service. Requests read `models`; only `refresh`, in one thread at a time, changes it."""
+    """The models in service. Requests read `models`; one thread at a time changes it."""
 
     def __init__(
         self,
@@ -67,6 +71,8 @@ class ModelHost:
         default: str | None = None,
         trusted_types: Collection[str] = (),
         only: ModelReference | None = None,
+        is_lazy: bool = False,
+        max_loaded_bytes: int = 0,
     ) -> None:
         self._registry = registry
         self._layout = layout
@@ -74,20 +80,32 @@ class ModelHost:
         self._default = default
         self._trusted_types = trusted_types
         self._only = only
+        self._is_lazy = is_lazy
+        self._max_bytes = max_loaded_bytes
+        """What the models loaded may take together; 0: as much as they need."""
         self._lock = threading.Lock()
         self._seen: Hashable = object()
         self._reported: set[tuple[str, int]] = set()
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._used_at: dict[str, float] = {}
+        self._default_now = default
         self.models: dict[str, ServedModel] = {}
+        self.unloaded: dict[str, ModelVersion] = {}
+        """Versions that are loaded when somebody asks for them."""
         self.failures: dict[str, Failure] = {}
         """By name; an older version of the same model may still be in service."""
         self.registry_problem: str | None = None
         """Why the registry couldn't be read the last time, where it couldn't."""
 
+    def use(self, registry: Registry) -> None:
+        """Look at the registry through this from now on, as a forked process must."""
+        self._registry = registry
+
     def refresh(self, *, force: bool = False) -> bool:
         """Bring the models in service in line with the registry; True when anything changed.
 
         Costs a look at the registry's fingerprint when nothing did. A version that fails to load leaves the
-        one before it in service; the journal says so once.
+        one before it in service; the journal says so once, and an alert until it is over.
         """
         with self._lock:
             try:
@@ -104,13 +122,32 @@ class ModelHost:
             self.registry_problem = None
             return self._serve(wanted)
 
+    async def fetch(self, name: str | None) -> ServedModel:
+        """As `find`; a model that is not loaded is waited for."""
+        wanted = name if name is not None else self._default_now
+        if wanted is not None and wanted not in self.models and wanted in self.unloaded:
+            task = self._loading.get(wanted)
+            if task is None:
+                task = self._loading[wanted] = asyncio.create_task(asyncio.to_thread(self._load, wanted))
+                task.add_done_callback(lambda _: self._loading.pop(wanted, None))
+            await asyncio.shield(task)  # a client that gives up doesn't take it from the others
+        return self.find(name)
+
+    def present(self, name: str | None) -> ServedModel | None:
+        """The model of that name, or the default one, where it is loaded."""
+        wanted = name if name is not None else self._default_now
+        model = self.models.get(wanted) if wanted is not None else None
+        if model is not None and self._max_bytes:
+            self._used_at[model.name] = time.monotonic()
+        return model
+
     def find(self, name: str | None) -> ServedModel:
         """The model of that name, or the default one; Problem 404 or 503 when it can't answer."""
-        wanted = name if name is not None else self.default_name()
+        model = self.present(name)
+        if model is not None:
+            return model
+        wanted = name if name is not None else self._default_now
         if wanted is not None:
-            model = self.models.get(wanted)
-            if model is not None:
-                return model
             failure = self.failures.get(wanted)
             if failure is not None:
                 version = f" version {failure.version}" if failure.version else ""
@@ -118,6 +155,13 @@ class ModelHost:
                     503,
                     f"model {wanted!r}{version} is not loaded: {failure.reason}",
                     headers={"Retry-After": "10"},
+                    reason="model_not_loaded",
+                )
+            if wanted in self.unloaded:
+                raise Problem(
+                    503,
+                    f"model {wanted!r} is not loaded: its first prediction loads it",
+                    headers={"Retry-After": "1"},
                     reason="model_not_loaded",
                 )
         if name is None:
@@ -129,16 +173,12 @@ class ModelHost:
                 headers={"Retry-After": "10"},
                 reason="model_not_loaded",
             )
-        there_are = ", ".join(sorted(self.models)) or "none"
+        there_are = ", ".join(sorted(self.models.keys() | self.unloaded.keys())) or "none"
         raise Problem(404, f"no model of that name is served; there are: {there_are}", reason="no_such_model")
 
     def default_name(self) -> str | None:
         """The model that answers /predict: the one the settings name, else that of the first pipeline."""
-        if self._default is not None:
-            return self._default
-        known = self.models.keys() | self.failures.keys()
-        ordered = [name for name in self._order if name in known] or sorted(known)
-        return ordered[0] if ordered else None
+        return self._default_now
 
     def ordered(self) -> list[ServedModel]:
         """The models in service, in the order of the settings, others after them by name."""
@@ -163,28 +203,99 @@ class ModelHost:
     def _serve(self, wanted: dict[str, ModelVersion]) -> bool:
         models = {name: model for name, model in self.models.items() if name in wanted}
         failures = {} if wanted or self._only is None else dict(self.failures)
+        unloaded: dict[str, ModelVersion] = {}
+        default = self._default_of(wanted.keys() | failures.keys())
         changed = models.keys() != self.models.keys()
-        for name, version in wanted.items():
-            present = models.get(name)
+        # The default model first: a limit of memory is never at its expense.
+        for name in sorted(wanted, key=lambda name: (name != default, name)):
+            version, present = wanted[name], models.get(name)
             if present is not None and present.version == version.version and _same_files(present, version):
                 continue
-            try:
-                models[name] = load_served(
-                    self._with_files(version), trusted_types=self._trusted_types, layout=self._layout
-                )
-                log.info("%s version %s is in service", name, version.version)
-                for difference in models[name].differences:
-                    log.warning("%s version %s: %s", name, version.version, difference)
-            except WorkbenchError as error:
-                failures[name] = Failure(name, version.version, str(error))
-                self._report(failures[name])
+            if present is None and name != default and (self._is_lazy or self._is_over(models)):
+                unloaded[name] = version
+                changed = changed or name not in self.unloaded
+                continue
+            loaded = self._loaded(version)
+            if isinstance(loaded, Failure):
+                failures[name] = loaded
+            else:
+                models[name] = loaded
             changed = True
-        # One assignment: a request sees either the old models or the new ones.
-        self.models, self.failures = models, failures
+        self._default_now = default
+        self._take_over(models, unloaded, failures, keep=default)
         if changed:
-            gc.collect()
-            gc.freeze()
+            _settle_memory()
         return changed
+
+    def _load(self, name: str) -> None:
+        """Load what somebody asked for."""
+        with self._lock:
+            version = self.unloaded.get(name)
+            if version is None:
+                return
+            models, unloaded, failures = dict(self.models), dict(self.unloaded), dict(self.failures)
+            loaded = self._loaded(version)
+            del unloaded[name]
+            if isinstance(loaded, Failure):
+                failures[name] = loaded
+            else:
+                models[name] = loaded
+            self._take_over(models, unloaded, failures, keep=name)
+            _settle_memory()
+
+    def _take_over(
+        self,
+        models: dict[str, ServedModel],
+        unloaded: dict[str, ModelVersion],
+        failures: dict[str, Failure],
+        *,
+        keep: str | None,
+    ) -> None:
+        """Have requests see these, after letting go of what has no room: least recently used first."""
+        candidates = [name for name in models if name not in (keep, self._default_now)]
+        for name in sorted(candidates, key=lambda name: self._used_at.get(name, 0.0)):
+            if not self._is_over(models):
+                break
+            dropped = models.pop(name)
+            unloaded[name] = dropped.registered
+            log.info("%s version %s is let go: the models loaded take too much", name, dropped.version)
+        # Each is one assignment, a model being in one of them at any moment.
+        self.unloaded = {**unloaded, **{n: m.registered for n, m in self.models.items() if n in unloaded}}
+        self.models = models
+        self.unloaded, self.failures = unloaded, failures
+
+    def _is_over(self, models: dict[str, ServedModel]) -> bool:
+        return bool(self._max_bytes) and sum(model.n_bytes for model in models.values()) > self._max_bytes
+
+    def _default_of(self, known: Collection[str]) -> str | None:
+        if self._default is not None:
+            return self._default
+        ordered = [name for name in self._order if name in known] or sorted(known)
+        return ordered[0] if ordered else None
+
+    def _loaded(self, version: ModelVersion) -> ServedModel | Failure:
+        """The version, loaded and verified, or why it can't be."""
+        try:
+            model = load_served(
+                self._with_files(version),
+                trusted_types=self._trusted_types,
+                layout=self._layout,
+                is_measured=self._max_bytes > 0,
+            )
+        except WorkbenchError as error:
+            failure = Failure(version.name, version.version, str(error))
+            self._report(failure)
+            return failure
+        self._used_at[model.name] = time.monotonic()
+        log.info("%s version %s is in service", model.name, model.version)
+        for difference in model.differences:
+            log.warning("%s version %s: %s", model.name, model.version, difference)
+        if self._layout is not None:
+            with contextlib.suppress(WorkbenchError, OSError):
+                clear_alert(
+                    self._layout, _alert_key(model.name), reason=f"version {model.version} is in service"
+                )
+        return model
 
     def _with_files(self, version: ModelVersion) -> ModelVersion:
         """The version with its files on this machine; a registry elsewhere fetches them."""
@@ -201,17 +312,50 @@ class ModelHost:
         if self._layout is None:
             return
         present = self.models.get(failure.name)
+        serving = f"; version {present.version} goes on answering" if present is not None else ""
         try:
-            append_event(
+            if not self._is_journalled(failure):
+                append_event(
+                    self._layout,
+                    "load_failed",
+                    model=failure.name,
+                    from_=str(present.version) if present else None,
+                    to=str(failure.version),
+                    reason=failure.reason,
+                )
+            raise_alert(
                 self._layout,
-                "load_failed",
+                _alert_key(failure.name),
+                kind="load_failed",
+                severity="critical" if present is None else "warning",
+                message=f"{failure.name} version {failure.version} is not served: {failure.reason}{serving}",
                 model=failure.name,
-                from_=str(present.version) if present else None,
-                to=str(failure.version),
-                reason=failure.reason,
+                version=failure.version,
+                quiet=True,
             )
         except WorkbenchError as error:
             log.warning("cannot journal it: %s", error)
+
+    def _is_journalled(self, failure: Failure) -> bool:
+        """Whether another worker was first to say so: since anything else happened to the model, that is."""
+        assert self._layout is not None
+        newest = read_events(self._layout, model=failure.name, limit=1)
+        return any(
+            event.what == "load_failed"
+            and event.to == str(failure.version)
+            and event.reason == failure.reason
+            for event in newest
+        )
+
+
+def _alert_key(name: str) -> str:
+    return f"load_failed:{name}"
+
+
+def _settle_memory() -> None:
+    """Let the garbage collector never look at what stays: its pauses would be every request's."""
+    gc.collect()
+    gc.freeze()
 
 
 def _same_files(present: ServedModel, version: ModelVersion) -> bool:

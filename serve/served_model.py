@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ SLOW_ROW_MS = 5.0
 _RELATIVE_TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ServedModel:
     """What answers for one registered model."""
 
@@ -45,6 +46,10 @@ class ServedModel:
     """A record of the stored input example, by name; None where there is none."""
     documents: dict[str, Any] = field(default_factory=dict)
     """Answers made from the model once and kept, such as its part of the OpenAPI document."""
+    names: tuple[str, ...] = ()
+    """Its features, in its order."""
+    n_bytes: int = 0
+    """What it takes of memory, about, where that was measured."""
 
 
 def load_served(
@@ -53,6 +58,7 @@ def load_served(
     role: str = "champion",
     trusted_types: Collection[str] = (),
     layout: Layout | None = None,
+    is_measured: bool = False,
 ) -> ServedModel:
     """Load a registered version and let it predict its stored input example.
 
@@ -87,7 +93,30 @@ def load_served(
         loaded_at=datetime.now(UTC),
         differences=tuple(environment_differences(loaded.file)),
         example=dict(zip(loaded.names, rows[0], strict=True)) if is_usable else None,
+        names=loaded.names,
+        n_bytes=_measured(loaded) if is_measured else 0,
     )
+
+
+class _Counter:
+    """A file that keeps nothing but its size."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+
+    def write(self, data: Any) -> int:
+        self.n_bytes += memoryview(data).nbytes
+        return memoryview(data).nbytes
+
+
+def _measured(loaded: LoadedModel) -> int:
+    """About what a model takes in memory: its pickle's size, and again where a plan has its nodes."""
+    sink = _Counter()
+    try:
+        pickle.Pickler(sink, protocol=5).dump(loaded.estimator)
+    except Exception:  # an estimator that can't be pickled: its file is the next best measure
+        return sum(path.stat().st_size for path in loaded.file.path.rglob("*") if path.is_file())
+    return sink.n_bytes * (1 if loaded.plan is None else 2)
 
 
 def _example_batch(schema: InputSchema, rows: Sequence[Sequence[Any]]) -> Batch | None:

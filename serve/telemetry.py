@@ -147,6 +147,10 @@ class Telemetry:
             found = self._models[key] = ModelTelemetry(self, model.name, str(model.version), model.role)
         return found
 
+    def count_refused(self, reason: str) -> None:
+        """Count a request that was refused before it was one."""
+        self.refused.labels(reason).inc()
+
     def lost(self) -> int:
         """How many rows all workers could not log since the start."""
         return round(sum(self.board.totals().get((LOST.name, ()), [0.0])))

@@ -1,0 +1,186 @@
+"""The way of the common request: one small JSON record for a quick model.
+
+All that arrive in one turn of the event loop are checked, predicted and logged together, so a turn costs
+one call of the model and one write to the log, however many clients there are. Alone, a request loses
+nothing: its turn ends as soon as it is read. Whatever is out of the ordinary goes the way of all other
+requests, which has the words for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from serve.answers import answer_rows
+from serve.bodies import rows_of_json
+from serve.lanes import MOST_TOGETHER, predict
+from serve.problems import Problem
+from serve.served_model import SLOW_ROW_MS, ServedModel
+from store.ids import new_prediction_ids
+from store.plans import MOST_ROWS
+
+if TYPE_CHECKING:
+    from serve.gate import Gate
+    from serve.hosting import ModelHost
+    from serve.telemetry import Telemetry
+    from store.log import PredictionLog
+
+log = logging.getLogger("workbench.serve")
+
+MOST_BYTES = 16_384
+"""Larger bodies take the common way."""
+
+
+class Asking(Protocol):
+    """A request, as the connection that read it knows it."""
+
+    scope: dict[str, Any]
+
+    def answer(self, body: bytes, request_id: str) -> None:
+        """Send the answer."""
+
+    def go_the_common_way(self) -> None:
+        """Have the application answer."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    asking: Asking
+    row: Any
+    request_id: str
+    started: float
+
+
+class QuickLane:
+    """Takes requests in, and answers them at the end of the event loop's turn."""
+
+    def __init__(
+        self, host: ModelHost, telemetry: Telemetry, gate: Gate, prediction_log: PredictionLog | None
+    ) -> None:
+        self._host = host
+        self._telemetry = telemetry
+        self._gate = gate
+        self._log = prediction_log
+        self._waiting: dict[ServedModel, list[_Asked]] = {}
+        self._is_due = False
+        self._names: dict[str, str | None] = {"/predict": None}
+
+    def leads_to(self, path: str) -> bool:
+        """Whether a POST to this path may go this way."""
+        if self._gate.keeps_access_log:
+            return False
+        if path in self._names:
+            return True
+        name = path.removeprefix("/models/").removesuffix("/predict")
+        if len(path) != len(name) + len("/models//predict") or "/" in name or name not in self._host.models:
+            return False
+        self._names[path] = name
+        return True
+
+    def take(self, asking: Asking, body: bytes, request_id: str) -> bool:
+        """Take a request to answer it soon; False where it has to go the common way."""
+        started = time.perf_counter()
+        scope = asking.scope
+        model = self._host.present(self._names[scope["path"]])
+        if model is None or model.row_ms > SLOW_ROW_MS:
+            return False
+        try:
+            rows = rows_of_json(orjson.loads(body), model.names)
+            if not rows.is_single:
+                return False
+            scope["admitted"] = self._gate.admit(scope)
+        except (Problem, orjson.JSONDecodeError):
+            return False
+        request_id = request_id or f"{random.getrandbits(64):016x}"
+        self._waiting.setdefault(model, []).append(_Asked(asking, rows.rows[0], request_id, started))
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.answer_all)
+        return True
+
+    def answer_all(self) -> None:
+        """Answer what was taken in; called once a turn, and earlier where a connection brings more."""
+        self._is_due = False
+        waiting, self._waiting = self._waiting, {}
+        for model, asked in waiting.items():
+            most = MOST_TOGETHER if model.loaded.plan is None else MOST_ROWS
+            for start in range(0, len(asked), most):
+                together = asked[start : start + most]
+                try:
+                    self._answer(model, together)
+                except Exception:  # a fault of ours: the common way has an answer for that too
+                    log.exception("predicting %d requests together failed", len(together))
+                    for item in together:
+                        item.asking.go_the_common_way()
+
+    def _answer(self, model: ServedModel, asked: Sequence[_Asked]) -> None:
+        try:
+            batch = model.schema.from_json([item.row for item in asked])
+            predictions = predict(model, batch)
+        except Problem:
+            if len(asked) == 1:
+                asked[0].asking.go_the_common_way()
+                return
+            # One of them is at fault: each by itself, so that nobody fails for another.
+            for item in asked:
+                self._answer(model, [item])
+            return
+        ended = time.perf_counter()
+        latencies = [(ended - item.started) * 1000 for item in asked]
+        ids = self._logged(model, batch, predictions, asked, latencies)
+        rows = answer_rows(model.loaded, model.name, model.version, predictions, ids, 0.0)
+        for item, row, latency_ms in zip(asked, rows, latencies, strict=True):
+            row["latency_ms"] = round(latency_ms, 3)
+            item.asking.answer(orjson.dumps(row), item.request_id)
+        counters = self._telemetry.of(model)
+        counters.answered.inc(len(asked))
+        self._telemetry.tutorial_success.inc(len(asked))
+        for latency_ms in latencies:
+            counters.latency.observe(latency_ms / 1000)
+            self._telemetry.tutorial_latency.observe(latency_ms / 1000)
+
+    def _logged(
+        self,
+        model: ServedModel,
+        batch: Any,
+        predictions: Any,
+        asked: Sequence[_Asked],
+        latencies: Sequence[float],
+    ) -> Sequence[str | None]:
+        """The id of each prediction; None for all when they could not be logged."""
+        nothing = [None] * len(asked)
+        if self._log is None:
+            return nothing
+        ids = new_prediction_ids(len(asked))
+        probability, probabilities = predictions.probability, predictions.probabilities
+        is_logged = self._log.append_single_rows(
+            model=model.name,
+            version=model.version,
+            schema=model.schema.logged,
+            prediction_ids=ids,
+            predicted_at=datetime.now(UTC),
+            predictions=predictions.prediction,
+            probability=None if probability is None else probability.tolist(),
+            # For two classes the one number says it all.
+            probabilities=probabilities.tolist()
+            if probabilities is not None and probability is None
+            else None,
+            classes=model.loaded.classes,
+            numeric=batch.numeric,
+            categorical=batch.categorical,
+            latencies_ms=latencies,
+            request_ids=[item.request_id for item in asked],
+            role=model.role,
+        )
+        if is_logged:
+            return ids
+        self._telemetry.lost_rows.inc(len(asked))
+        return nothing
