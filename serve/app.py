@@ -19,7 +19,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from serve.access import Access
+from serve.access_log import AccessLog
 from serve.admin import AdminDesk
+from serve.clients import Clients
 from serve.gate import Gate, answer_http_exception, answering_problems, request_id_of
 from serve.hosting import ModelHost
 from serve.inference_v2 import InferenceProtocol
@@ -27,6 +29,7 @@ from serve.labels import FeedbackDesk
 from serve.openapi import add_predictions, field_schema
 from serve.predicting import Predictor
 from serve.problems import Problem, problem_response
+from serve.rate import RateLimit
 from serve.served_model import ServedModel
 from serve.settings import ServeSettings
 from serve.telemetry import CONTENT_TYPE, Telemetry
@@ -45,6 +48,7 @@ class Services:
     telemetry: Telemetry
     access: Access
     admin: AdminDesk
+    access_log: AccessLog | None = None
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
@@ -88,6 +92,9 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         access=services.access,
         concurrency=services.settings.concurrency,
         telemetry=services.telemetry,
+        clients=Clients(services.settings.trusted_proxies),
+        rate=RateLimit(services.settings.rate) if services.settings.rate else None,
+        access_log=services.access_log,
     )
 
 

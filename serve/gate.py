@@ -14,23 +14,40 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access import Access
+from serve.access_log import AccessLog, Record
+from serve.clients import Clients, network_of
 from serve.problems import INTERNAL, Problem, problem_response
+from serve.rate import RateLimit
 from serve.telemetry import Telemetry
+from store.keys import Key
 
 log = logging.getLogger("workbench.serve")
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADER = b"x-request-id"
 
 
 class Gate:
     """The outermost layer around the application."""
 
-    def __init__(self, app: ASGIApp, *, access: Access, concurrency: int, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        access: Access,
+        concurrency: int,
+        telemetry: Telemetry,
+        clients: Clients,
+        rate: RateLimit | None = None,
+        access_log: AccessLog | None = None,
+    ) -> None:
         self._app = app
         self._access = access
         self._concurrency = concurrency
         self._telemetry = telemetry
+        self._clients = clients
+        self._rate = rate
+        self._access_log = access_log
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +57,7 @@ class Gate:
         request_id = _request_id(scope)
         # HEAD, as health checks send it, is answered as GET would be; uvicorn leaves out the body.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        scope = {**scope, "method": method, "request_id": request_id}
+        scope = {**scope, "method": method, "request_id": request_id, "key": None}
         encoded = request_id.encode()
         has_started = False
 
@@ -51,33 +68,68 @@ class Gate:
                 message["headers"] = [*message.get("headers", ()), (_HEADER, encoded)]
             await send(message)
 
-        if self._in_flight >= self._concurrency and not scope["path"].startswith("/health"):
-            self._telemetry.refused.labels("concurrency").inc()
-            busy = Problem(
-                503, f"{self._concurrency} requests are in progress already", headers={"Retry-After": "1"}
-            )
-            await problem_response(busy, request_id, scope["path"])(scope, receive, send_with_id)
-            return
+        if self._access_log is not None:
+            record = Record(self._access_log, self._clients.address(scope), scope)
+            receive, send = record.watching(receive, send)
         try:
-            scope["key"] = self._access.check(scope)
-        except Problem as problem:
-            self._telemetry.refused.labels(problem.reason).inc()
-            await problem_response(problem, request_id, scope["path"])(scope, receive, send_with_id)
-            return
-        self._in_flight += 1
-        self._telemetry.in_flight.inc()
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:
-            # Nothing a client sends leads here: it is a fault of ours, told without its trace.
-            log.exception("request %s failed", request_id)
-            if has_started:
-                raise
-            fault = Problem(500, INTERNAL)
-            await problem_response(fault, request_id, scope["path"])(scope, receive, send_with_id)
+            try:
+                scope["key"] = scope["admitted"] if "admitted" in scope else self.admit(scope)
+            except Problem as problem:
+                self._telemetry.refused.labels(problem.reason).inc()
+                await problem_response(problem, request_id, scope["path"])(scope, receive, send_with_id)
+                return
+            self._in_flight += 1
+            self._telemetry.in_flight.inc()
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception:
+                # Nothing a client sends leads here: it is a fault of ours, told without its trace.
+                log.exception("request %s failed", request_id)
+                if has_started:
+                    raise
+                fault = Problem(500, INTERNAL)
+                await problem_response(fault, request_id, scope["path"])(scope, receive, send_with_id)
+            finally:
+                self._in_flight -= 1
+                self._telemetry.in_flight.dec()
         finally:
-            self._in_flight -= 1
-            self._telemetry.in_flight.dec()
+            if self._access_log is not None:
+                record.write()
+
+    @property
+    def keeps_access_log(self) -> bool:
+        return self._access_log is not None
+
+    def admit(self, scope: Scope) -> Key | None:
+        """The request's key; Problem 503 and 429 for too many, 401 and 403 for those without leave."""
+        is_health = scope["path"].startswith("/health")
+        if self._in_flight >= self._concurrency and not is_health:
+            raise Problem(
+                503,
+                f"{self._concurrency} requests are in progress already",
+                headers={"Retry-After": "1"},
+                reason="concurrency",
+            )
+        if self._rate is None or is_health:
+            return self._access.check(scope)
+        try:
+            key = self._access.check(scope)
+        except Problem:
+            self._count(self._rate, None, scope)
+            raise
+        self._count(self._rate, key, scope)
+        return key
+
+    def _count(self, rate: RateLimit, key: Key | None, scope: Scope) -> None:
+        who = f"key {key.name}" if key is not None else network_of(self._clients.address(scope))
+        wait_s = rate.wait_s(who)
+        if wait_s:
+            raise Problem(
+                429,
+                f"too many requests of {who}; ask again in {wait_s} s",
+                headers={"Retry-After": str(wait_s)},
+                reason="rate",
+            )
 
 
 def _request_id(scope: Scope) -> str:
@@ -85,7 +137,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == _HEADER:
             text: str = value.decode("latin-1")
-            if _SANE_ID.fullmatch(text):
+            if SANE_ID.fullmatch(text):
                 return text
             break
     return os.urandom(8).hex()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import ipaddress
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from store.settings_base import Settings
 
@@ -40,8 +43,33 @@ class ServeSettings(Settings):
     concurrency: int = Field(256, ge=64)
     """Requests in progress before further ones are answered with 503."""
 
+    rate: str | None = Field(None, pattern=r"^[1-9][0-9]*/(s|second|m|minute|h|hour)$")
+    """Requests that a key, or an address without one, may make of a worker: `100/s`, `600/m`; else 429."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded-For names the client."""
+
+    access_log: str = "off"
+    """`off`, `stderr`, or a file relative to the project, which is renamed at 10 MB; five are kept."""
+
+    access_log_format: Literal["json", "plain"] = "json"
+    """`json` (an object a line) or `plain`."""
+
+    access_log_bodies: bool = False
+    """Write the beginning of each request's body too: these are feature values and labels."""
+
     trusted_types: tuple[str, ...] = ()
     """Types beyond workbench's own allow-list that a skops model may contain."""
 
     reload_seconds: float = Field(1.0, gt=0)
     """How often the registry is looked at for a promotion, in seconds."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(f"{proxy!r} is no address or network, such as 10.0.0.0/8") from None
+        return proxies
