@@ -74,7 +74,7 @@ TABLES = {
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
 _READER_CONFIG = {
     "threads": str(min(2, os.cpu_count() or 1)),
-    "memory_limit": "128MB",
+    "memory_limit": "96MB",
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -180,6 +180,8 @@ def reading(
 
     deadline = time.monotonic() + timeout_s
     config = {**_READER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
+    if own:
+        config["memory_limit"] = "128MB"
     quoted = str(layout.predictions).replace("'", "''")
     with _one_at_a_time.turn(timeout_s):
         base = duckdb.connect(config=config) if own else _one_at_a_time.in_memory(config)

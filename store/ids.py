@@ -41,11 +41,8 @@ class _Source:
             prefix = self._prefix
         pairs = _PAIRS
         return [
-            prefix
-            + pairs[number >> 30 & 1023]
-            + pairs[number >> 20 & 1023]
-            + pairs[number >> 10 & 1023]
-            + pairs[number & 1023]
+            f"{prefix}{pairs[number >> 30 & 1023]}{pairs[number >> 20 & 1023]}"
+            f"{pairs[number >> 10 & 1023]}{pairs[number & 1023]}"
             for number in range(first, first + count)
         ]
 

@@ -11,12 +11,20 @@ from typing import Any
 
 from store.ids import new_prediction_ids
 from store.layout import Layout
-from store.records import FeatureSchema, Kind, encode_feedback, encode_predictions, encode_schema
+from store.records import (
+    FeatureSchema,
+    Kind,
+    encode_feedback,
+    encode_origin,
+    encode_predictions,
+    encode_schema,
+)
 from store.settings import StoreSettings
 from store.spool import SpoolWriter, frame
 
 __all__ = ["FeatureSchema", "PredictionLog", "log_prediction", "new_prediction_ids"]
 
+_MOST_ORIGINS = 1_000
 # What a value from outside can make the writing of a line raise.
 _FAILURES = (OSError, TypeError, ValueError, OverflowError, RecursionError)
 
@@ -66,22 +74,67 @@ class PredictionLog:
         try:
             prepared = self._schemas.get(schema.schema_id) or self._prepare(schema)
             payloads = encode_predictions(
-                model=model,
-                version=version,
-                schema_id=schema.schema_id,
+                prepared.origin(model, version, role, classes),
                 prediction_ids=prediction_ids,
                 predicted_at=predicted_at,
                 predictions=predictions,
                 probability=probability,
                 probabilities=probabilities,
-                classes=classes,
                 numeric=prepared.numeric(numeric) if self._log_features else None,
                 categorical=prepared.categorical(categorical) if self._log_features else None,
                 latency_ms=latency_ms,
-                role=role,
                 request_id=request_id,
             )
             self._spool.append([frame(payload) for payload in payloads], prepared.declaration)
+        except _FAILURES as error:
+            return self._failed(len(prediction_ids), error)
+        self.problem = None
+        return True
+
+    def append_single_rows(
+        self,
+        *,
+        model: str,
+        version: int,
+        schema: FeatureSchema,
+        prediction_ids: Sequence[str],
+        predicted_at: datetime,
+        predictions: Sequence[float | int | str | bool],
+        probability: Sequence[float] | None,
+        probabilities: Sequence[Sequence[float]] | None,
+        classes: Sequence[Any] | None,
+        numeric: Sequence[Sequence[float | None]],
+        categorical: Sequence[Sequence[str | None]],
+        latencies_ms: Sequence[float],
+        request_ids: Sequence[str],
+        role: str = "champion",
+    ) -> bool:
+        """Log requests of one row each that were answered in the same moment, in one write.
+
+        As `append`; the latency and the request's id are each row's own.
+        """
+        try:
+            prepared = self._schemas.get(schema.schema_id) or self._prepare(schema)
+            origin = prepared.origin(model, version, role, classes)
+            numbers = prepared.numeric(numeric) if self._log_features else None
+            texts = prepared.categorical(categorical) if self._log_features else None
+            lines: list[bytes] = []
+            for row, prediction_id in enumerate(prediction_ids):
+                one = slice(row, row + 1)
+                payloads = encode_predictions(
+                    origin,
+                    prediction_ids=[prediction_id],
+                    predicted_at=predicted_at,
+                    predictions=predictions[one],
+                    probability=None if probability is None else probability[one],
+                    probabilities=None if probabilities is None else probabilities[one],
+                    numeric=None if numbers is None else numbers[one],
+                    categorical=None if texts is None else texts[one],
+                    latency_ms=latencies_ms[row],
+                    request_id=request_ids[row],
+                )
+                lines += map(frame, payloads)
+            self._spool.append(lines, prepared.declaration)
         except _FAILURES as error:
             return self._failed(len(prediction_ids), error)
         self.problem = None
@@ -126,11 +179,29 @@ class _PreparedSchema:
     """A schema with the places of its redacted columns, and its declaration as a line."""
 
     def __init__(self, schema: FeatureSchema, redacted: frozenset[str]) -> None:
+        self._schema_id = schema.schema_id
+        self._origins: dict[tuple[str, int, str, int], tuple[Any, bytes]] = {}
         self.declaration = ((schema.schema_id, frame(encode_schema(schema))),)
         self._n_numeric = len(schema.numeric_names)
         self._n_categorical = len(schema.categorical_names)
         self._numeric = [i for i, name in enumerate(schema.numeric_names) if name in redacted]
         self._categorical = [i for i, name in enumerate(schema.categorical_names) if name in redacted]
+
+    def origin(self, model: str, version: int, role: str, classes: Sequence[Any] | None) -> bytes:
+        """The beginning of a model version's lines, made once: it would be a third of an append."""
+        # By identity, as (0, 1) equals (False, True); the classes are kept, so that theirs isn't given again.
+        key = (model, version, role, id(classes))
+        found = self._origins.get(key)
+        if found is None:
+            origin = encode_origin(
+                model=model, version=version, schema_id=self._schema_id, role=role, classes=classes
+            )
+            if classes is not None and not isinstance(classes, tuple):
+                return origin  # a list may say something else the next time
+            if len(self._origins) >= _MOST_ORIGINS:
+                self._origins.clear()
+            found = self._origins[key] = (classes, origin)
+        return found[1]
 
     def numeric(self, rows: Any) -> Any:
         return _checked(rows, self._n_numeric, self._numeric, "numeric")

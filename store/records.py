@@ -20,6 +20,13 @@ import orjson
 Kind = Literal["numeric", "categorical"]
 
 MAX_ROWS = 1_000
+_BY_ROW = {
+    "y": "predictions",
+    "x": "numeric",
+    "p": "probability",
+    "ps": "probabilities",
+    "c": "categorical",
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -59,60 +66,64 @@ def encode_schema(schema: FeatureSchema) -> bytes:
     return orjson.dumps({"k": "s", "s": schema.schema_id, "names": schema.names, "kinds": schema.kinds})
 
 
+def encode_origin(
+    *, model: str, version: int, schema_id: str, role: str, classes: Sequence[Any] | None
+) -> bytes:
+    """The beginning of a payload, which is the same for all requests to a model version."""
+    record: dict[str, Any] = {"k": "p", "m": model, "v": version, "s": schema_id, "r": role}
+    if classes is not None:
+        record["o"] = classes
+    return _dump(record)[:-1] + b","
+
+
 def encode_predictions(
+    origin: bytes,
     *,
-    model: str,
-    version: int,
-    schema_id: str,
     prediction_ids: Sequence[str],
     predicted_at: datetime,
     predictions: Sequence[Any],
     probability: Sequence[float] | None,
     probabilities: Sequence[Sequence[float]] | None,
-    classes: Sequence[Any] | None,
     numeric: Sequence[Sequence[float | None]] | None,
     categorical: Sequence[Sequence[str | None]] | None,
     latency_ms: float,
-    role: str,
     request_id: str,
-) -> Iterator[bytes]:
-    """Yield the payloads of one request; arrays may be numpy's. Raises TypeError or ValueError."""
+) -> list[bytes]:
+    """The payloads of one request; arrays may be numpy's. Raises TypeError or ValueError."""
     n_rows = len(prediction_ids)
-    for name, values in (
-        ("predictions", predictions),
-        ("probability", probability),
-        ("probabilities", probabilities),
-        ("numeric", numeric),
-        ("categorical", categorical),
-    ):
-        if values is not None and len(values) != n_rows:
-            raise ValueError(f"{n_rows} prediction ids but {len(values)} rows of {name}")
+    record: dict[str, Any] = {
+        "t": microseconds(predicted_at),
+        "l": round(float(latency_ms), 3),
+        "i": prediction_ids,
+        "y": predictions,
+    }
+    fits = len(predictions) == n_rows
+    if numeric is not None:
+        record["x"] = numeric
+        fits = fits and len(numeric) == n_rows
+    if probability is not None:
+        record["p"] = probability
+        fits = fits and len(probability) == n_rows
+    if probabilities is not None:
+        record["ps"] = probabilities
+        fits = fits and len(probabilities) == n_rows
+    if categorical is not None:
+        record["c"] = categorical
+        fits = fits and len(categorical) == n_rows
+    if not fits:
+        wrong = next(key for key in _BY_ROW if key in record and len(record[key]) != n_rows)
+        raise ValueError(f"{n_rows} prediction ids but {len(record[wrong])} rows of {_BY_ROW[wrong]}")
+    if request_id:
+        record["q"] = request_id
+    if n_rows <= MAX_ROWS:
+        return [origin + _dump_marked(record)[1:]]
+    payloads = []
     for start in range(0, n_rows, MAX_ROWS):
-        rows = slice(start, start + MAX_ROWS) if n_rows > MAX_ROWS else slice(None)
-        record: dict[str, Any] = {
-            "k": "p",
-            "m": model,
-            "v": version,
-            "s": schema_id,
-            "t": microseconds(predicted_at),
-            "l": round(float(latency_ms), 3),
-            "r": role,
-            "i": prediction_ids[rows],
-        }
-        if request_id:
-            record["q"] = request_id
-        if classes is not None:
-            record["o"] = classes
-        if probability is not None:
-            record["p"] = probability[rows]
-        if probabilities is not None:
-            record["ps"] = probabilities[rows]
-        if categorical is not None:
-            record["c"] = categorical[rows]
-        _put_numbers(record, "y", predictions[rows])
-        if numeric is not None:
-            _put_numbers(record, "x", numeric[rows])
-        yield _dump(record)
+        rows = slice(start, start + MAX_ROWS)
+        part = {key: value[rows] if key in _BY_ROW else value for key, value in record.items()}
+        part["i"] = prediction_ids[rows]
+        payloads.append(origin + _dump_marked(part)[1:])
+    return payloads
 
 
 def encode_feedback(items: Sequence[tuple[str, Any, datetime | None]], received_us: int) -> Iterator[bytes]:
@@ -172,6 +183,20 @@ def microseconds(moment: datetime) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def _dump_marked(record: dict[str, Any]) -> bytes:
+    """A record as JSON, where what isn't finite among its numbers would be null and is marked instead."""
+    try:
+        text = orjson.dumps(record, _plain, orjson.OPT_SERIALIZE_NUMPY)
+        if b"null" not in text:
+            return text
+    except TypeError:  # an integer beyond 64 bits
+        pass
+    for key in ("y", "x"):
+        if key in record:
+            _put_numbers(record, key, record[key])
+    return _dump(record)
 
 
 def _put_numbers(record: dict[str, Any], key: str, values: Any) -> None:

@@ -123,13 +123,12 @@ class SeriesReader:
         kinds: Sequence[SeriesKind],
         role: str | None,
     ) -> dict[tuple[SeriesKind, str], Series]:
-        conditions = ["model = ?", "version = ?", "kind IN (SELECT unnest(?::VARCHAR[]))"]
-        values: list[Any] = [model, version, [*kinds]]
+        # A value for each mark rather than a list to unnest: DuckDB passes over what lies outside of them.
+        conditions = ["model = ?", "version = ?", f"kind IN ({_marks(kinds)})"]
+        values: list[Any] = [model, version, *kinds]
         if features is not None:
-            conditions.append(
-                "feature IN (SELECT unnest(?::VARCHAR[]))" if len(features) != 1 else "feature = ?"
-            )
-            values.append([*features] if len(features) != 1 else features[0])
+            conditions.append(f"feature IN ({_marks(features)})")
+            values += features
         bins = stored_bins(connection, f"{ATTACHED}.", " AND ".join(conditions), values).get(
             (model, version), []
         )
@@ -144,11 +143,10 @@ class SeriesReader:
         rows = arrow_batches(
             connection,
             "SELECT kind, feature, epoch_us(bucket) AS bucket, bins, total, squares,"
-            f" {', '.join(_COUNTERS)} FROM {ATTACHED}.histograms WHERE {' AND '.join(conditions)}"
-            " ORDER BY kind, feature",
+            f" {', '.join(_COUNTERS)} FROM {ATTACHED}.histograms WHERE {' AND '.join(conditions)}",
             values,
         ).read_all()
-        _add_stored(rows.combine_chunks(), sums, grid)
+        _add_stored(rows, sums, grid)
         self._add_spooled(connection, model, version, bins, sums, grid, role)
         starts = grid.starts
         return {key: Series(one.bins, starts, one.counts()) for key, one in sums.items()}
@@ -323,30 +321,37 @@ class _Sums:
         return tuple(found)
 
 
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values)) or "NULL"
+
+
 def _add_stored(rows: Any, sums: dict[tuple[SeriesKind, str], _Sums], grid: Grid) -> None:
-    """Add rows of the table `histograms`, in order of kind and feature."""
+    """Add rows of the table `histograms`, in any order."""
     import numpy as np
-    import pyarrow as pa
 
     if rows.num_rows == 0:
         return
-    column = {name: rows[name].chunk(0) for name in rows.column_names}
-    names = pa.StructArray.from_arrays([column["kind"], column["feature"]], ["kind", "feature"])
-    changes = np.ones(rows.num_rows, dtype=bool)
-    for part in ("kind", "feature"):
-        codes = column[part].dictionary_encode().indices.to_numpy()
-        changes[1:] &= codes[1:] == codes[:-1]
-    changes[1:] = ~changes[1:]
-    firsts = [*np.flatnonzero(changes).tolist(), rows.num_rows]
-    places = grid.places(column["bucket"].to_numpy())
-    extra = np.column_stack([column[name].to_numpy() for name in _COUNTERS])
+    kinds, kind = _codes(rows["kind"])
+    names, name = _codes(rows["feature"])
+    series = kind * len(names) + name
+    places = grid.places(rows["bucket"].to_numpy())
+    order = np.lexsort((places, series))
+    if not bool((order[1:] > order[:-1]).all()):
+        rows, series, places = rows.take(order), series[order], places[order]
+    column = {name: rows[name].combine_chunks() for name in ("bins", "total", "squares", *_COUNTERS)}
     totals, squares = (column[name].to_numpy(zero_copy_only=False) for name in ("total", "squares"))
     values = column["bins"].flatten().to_numpy()
     ends = column["bins"].offsets.to_numpy() - column["bins"].offsets[0].as_py()
+    firsts = [*np.flatnonzero(np.diff(series, prepend=-1)).tolist(), len(series)]
     for first, last in pairwise(firsts):
-        name = names[first].as_py()
-        one = sums[name["kind"], name["feature"]]
+        one = sums[kinds[series[first] // len(names)], names[series[first] % len(names)]]
+        some = slice(first, last)
         matrix = values[ends[first] : ends[last]].reshape(last - first, one.bins.width)
-        order = np.argsort(places[first:last], kind="stable")
-        counts = np.hstack([matrix, extra[first:last]])[order]
-        one.add(places[first:last][order], counts, totals[first:last][order], squares[first:last][order])
+        extra = np.column_stack([column[name].slice(first, last - first).to_numpy() for name in _COUNTERS])
+        one.add(places[some], np.hstack([matrix, extra]), totals[some], squares[some])
+
+
+def _codes(column: Any) -> tuple[list[Any], NDArray[Any]]:
+    """The distinct values of a column of text, and which of them each row has."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()

@@ -93,12 +93,18 @@ class SpoolWriter:
         if self._pid != os.getpid():
             self._leave_to_parent()
         with self._lock:
-            descriptor = self._segment()
-            missing = [(key, line) for key, line in declarations if key not in self._declared]
-            data = b"".join([*(line for _, line in missing), *lines])
-            self._check_space(len(data))
+            now = time.monotonic()
+            descriptor = self._segment(now)
+            missing = [one for one in declarations if one[0] not in self._declared]
+            if missing:
+                lines = [*(line for _, line in missing), *lines]
+            data = lines[0] if len(lines) == 1 else b"".join(lines)
+            self._space_left_to_check -= len(data)
+            if self._space_left_to_check <= 0 or now - self._space_checked_at >= _SPACE_CHECK_SECONDS:
+                self._check_space(len(data), now)
             self._write(descriptor, data)
-            self._declared.update(key for key, _ in missing)
+            for key, _ in missing:
+                self._declared.add(key)
             written = self._written
         if self._fsync:
             self._flush(written)
@@ -112,13 +118,14 @@ class SpoolWriter:
 
     def _write(self, descriptor: int, data: bytes) -> None:
         done = os.write(descriptor, data)
-        try:
-            while done < len(data):
-                done += os.write(descriptor, data[done:])
-        except OSError:
-            # The start of a line must not precede the next one.
-            os.ftruncate(descriptor, self._size)
-            raise
+        if done < len(data):
+            try:
+                while done < len(data):
+                    done += os.write(descriptor, data[done:])
+            except OSError:
+                # The start of a line must not precede the next one.
+                os.ftruncate(descriptor, self._size)
+                raise
         self._size += len(data)
         self._written += len(data)
 
@@ -142,10 +149,9 @@ class SpoolWriter:
                     os.close(descriptor)
             self._flushed = written
 
-    def _segment(self) -> int:
+    def _segment(self, now: float) -> int:
         if self._descriptor is not None:
-            old = time.monotonic() - self._opened_at > self._rotate_seconds
-            if self._size < self._rotate_bytes and not old:
+            if self._size < self._rotate_bytes and now - self._opened_at <= self._rotate_seconds:
                 return self._descriptor
             self._close_segment()
         name = f"{new_prediction_ids(1)[0]}-{self._writer}"
@@ -160,7 +166,7 @@ class SpoolWriter:
         except OSError:
             os.close(descriptor)
             raise
-        self._descriptor, self._size, self._opened_at = descriptor, 0, time.monotonic()
+        self._descriptor, self._size, self._opened_at = descriptor, 0, now
         self._declared.clear()
         return descriptor
 
@@ -177,12 +183,8 @@ class SpoolWriter:
         finally:
             os.close(descriptor)
 
-    def _check_space(self, size: int) -> None:
+    def _check_space(self, size: int, now: float) -> None:
         """Leave a reserve of the disk to everything else; looked at once a second or every few megabytes."""
-        now = time.monotonic()
-        self._space_left_to_check -= size
-        if self._space_left_to_check > 0 and now - self._space_checked_at < _SPACE_CHECK_SECONDS:
-            return
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
         reserve = min(disk.f_blocks * disk.f_frsize // 10, RESERVE_BYTES)

@@ -15,6 +15,7 @@ from store.records import (
     FeatureSchema,
     class_text,
     encode_feedback,
+    encode_origin,
     encode_predictions,
     encode_schema,
     microseconds,
@@ -42,7 +43,9 @@ def encode(n_rows: int, **changes: Any) -> list[bytes]:
         "role": "champion",
         "request_id": "",
     }
-    return list(encode_predictions(**(values | changes)))
+    values |= changes
+    about = {name: values.pop(name) for name in ("model", "version", "schema_id", "role", "classes")}
+    return encode_predictions(encode_origin(**about), **values)
 
 
 def rows_of(payloads: list[bytes]) -> list[dict[str, Any]]:
