@@ -1,0 +1,299 @@
+"""Watching for drift: judges what has ended, keeps the newest report, raises and clears alerts.
+
+`tick` does all that is due and returns; whoever runs anyway calls it every few seconds: the watcher, or the
+server's helper process. A lock sees to it that one does at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.errors import BusyError, WorkbenchError
+from store.layout import SETTINGS_FILE
+
+if TYPE_CHECKING:
+    from pipelines.drift.live import LiveDrift, Watched
+    from pipelines.drift.report import DriftReport
+    from store.profile import Profile
+    from store.slices import Key
+    from workbench.settings import Project
+
+log = logging.getLogger("workbench.monitor")
+
+LOCK = "monitor.lock"
+ACTIVE = timedelta(days=8)
+"""A version nobody has asked for longer is no longer watched."""
+AT_REST = timedelta(minutes=1)
+"""How often the newest report is made again while nothing is predicted: its window moves on."""
+OUT_OF_SERVICE = timedelta(hours=1)
+"""How long a version may be silent beside another in its role before its alerts are over."""
+PERFORMANCE_SPAN = timedelta(days=7)
+PERFORMANCE_ROWS = 20_000
+PERFORMANCE_EVERY = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What one look did."""
+
+    watched: tuple[Key, ...] = ()
+    windows: int = 0
+    """Windows judged, segments included."""
+    raised: tuple[str, ...] = ()
+    """Keys of the alerts that hold."""
+    problems: tuple[str, ...] = ()
+    skipped: str | None = None
+    """Who else is watching."""
+
+
+@dataclass
+class _Seen:
+    """What is remembered of a version between two looks."""
+
+    predictions: int = -1
+    reported_at: datetime | None = None
+    profile_at: tuple[int, int] = (0, 0)
+    profile: Profile | None = None
+    importances: Mapping[str, float] = field(default_factory=dict)
+    performance: list[dict[str, Any]] = field(default_factory=list)
+    concept: Mapping[str, Any] = field(default_factory=dict)
+    performance_at: datetime | None = None
+
+
+_monitors: dict[Path, Monitor] = {}
+
+
+def tick(root: Path, now: datetime | None = None) -> Tick:
+    """Do all that is due in the project at `root`; cheap where nothing is. For repeated calls."""
+    root = root.resolve()
+    monitor = _monitors.get(root)
+    if monitor is None:
+        monitor = _monitors[root] = Monitor(root)
+    return monitor.tick(now)
+
+
+def run_beside(root: str) -> dict[str, Any]:
+    """`tick` for a helper process: what it did, as JSON."""
+    done = tick(Path(root))
+    return {"windows": done.windows, "problems": list(done.problems), "skipped": done.skipped}
+
+
+class Monitor:
+    """Watches one project. Its settings are read again when they change."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._settings_at: tuple[int, int] | None = None
+        self._project: Project | None = None
+        self._live: LiveDrift | None = None
+        self._seen: dict[Key, _Seen] = {}
+
+    def tick(self, now: datetime | None = None) -> Tick:
+        """Do all that is due. Raises WorkbenchError for broken settings; what one version's data does wrong
+        is in `problems`."""
+        from store.locks import locked
+
+        project = self._load()
+        lock = project.layout.run / LOCK
+        try:
+            with locked(lock, what="watching for drift", timeout_s=0):
+                return self._tick(project, now or datetime.now(UTC))
+        except BusyError as error:
+            return Tick(skipped=error.message)
+
+    def report(self, key: Key, now: datetime | None = None) -> DriftReport | None:
+        """The newest window of a version as it is now, without waiting for a tick; None without reference."""
+        project = self._load()
+        watched = self._watched(project, key)
+        if watched is None:
+            return None
+        return self._live_drift(project).report(watched, now or datetime.now(UTC))
+
+    def _tick(self, project: Project, now: datetime) -> Tick:
+        from store.slices import SliceReader
+
+        layout = project.layout
+        by_key: dict[Key, list[tuple[datetime, int]]] = {}
+        for volume in SliceReader(layout).volumes(now - ACTIVE):
+            by_key.setdefault(volume.key, []).append((volume.start, volume.predictions))
+        watched_keys: list[Key] = []
+        windows, raised, problems = 0, list[str](), list[str]()
+        for key, volumes in by_key.items():
+            try:
+                watched = self._watched(project, key)
+                if watched is None:
+                    continue
+                watched_keys.append(key)
+                judged, alerts = self._look(project, watched, volumes, now)
+                windows += judged
+                raised += alerts
+            except WorkbenchError as error:
+                problems.append(f"{key.model} version {key.version}: {error}")
+        self._retire(project, by_key, now)
+        return Tick(tuple(watched_keys), windows, tuple(raised), tuple(problems))
+
+    def _look(
+        self, project: Project, watched: Watched, volumes: list[tuple[datetime, int]], now: datetime
+    ) -> tuple[int, list[str]]:
+        """Judge what has ended of one version, make its newest report, settle its alerts."""
+        from pipelines.drift.checks import staleness
+        from pipelines.drift.live import last_finding
+        from store.findings import add_findings, save_report
+        from workbench.drift_alerts import settle_live, settle_windows
+
+        layout, key, live = project.layout, watched.key, self._live_drift(project)
+        seen = self._seen.setdefault(key, _Seen())
+        found = live.due(watched, now, last_finding(layout, key))
+        add_findings(layout, found)
+        raised: list[str] = []
+        if found:
+            raised += settle_windows(layout, watched, {one.segment for one in found})
+        total = sum(n for _, n in volumes)
+        is_fresh = seen.reported_at is not None and now - seen.reported_at < AT_REST
+        if total == seen.predictions and is_fresh and not found:
+            return len(found), raised
+        report = live.report(watched, now)
+        silence = staleness([start for start, _ in volumes], now)
+        self._measure(project, key, volumes, seen, now)
+        extra = [] if silence is None else [silence]
+        from dataclasses import replace
+
+        report = replace(report, checks=[*report.checks, *extra], performance=seen.performance)
+        save_report(layout, report.as_json())
+        raised += settle_live(layout, watched, report, seen.concept)
+        seen.predictions, seen.reported_at = total, now
+        return len(found), raised
+
+    def _measure(
+        self,
+        project: Project,
+        key: Key,
+        volumes: list[tuple[datetime, int]],
+        seen: _Seen,
+        now: datetime,
+    ) -> None:
+        """How well the version does, over its latest rows; costs more than the rest, so less often."""
+        if seen.performance_at is not None and now - seen.performance_at < PERFORMANCE_EVERY:
+            return
+        from pipelines.performance import performance_details
+
+        start, rows = now, 0
+        for begin, n in reversed(volumes):
+            if rows >= PERFORMANCE_ROWS or begin < now - PERFORMANCE_SPAN:
+                break
+            start, rows = begin, rows + n
+        details = performance_details(
+            project.layout,
+            key.model,
+            key.version,
+            key.role,
+            start=start,
+            end=now + timedelta(seconds=1),
+            reference=seen.profile,
+        )
+        seen.performance, seen.concept = details["metrics"], details["concept"]
+        seen.performance_at = now
+
+    def _watched(self, project: Project, key: Key) -> Watched | None:
+        """A version with its reference and settings; None without reference."""
+        from pipelines.drift.live import Watched
+        from pipelines.monitor_settings import MonitorSettings
+        from store.references import read_reference, reference_path
+
+        seen = self._seen.setdefault(key, _Seen())
+        try:
+            status = reference_path(project.layout, key.model, key.version).stat()
+        except OSError:
+            return None
+        stamp = (status.st_mtime_ns, status.st_size)
+        if stamp != seen.profile_at:
+            seen.profile = read_reference(project.layout, key.model, key.version)
+            seen.importances = importances(project, key.model, key.version)
+            seen.profile_at = stamp
+        if seen.profile is None:
+            return None
+        pipeline = next(
+            (
+                settings
+                for name, settings in project.settings.pipelines.items()
+                if project.model_name(name) == key.model
+            ),
+            None,
+        )
+        return Watched(
+            key=key,
+            profile=seen.profile,
+            settings=MonitorSettings() if pipeline is None else pipeline.monitor,
+            rules={} if pipeline is None else pipeline.columns,
+            importances=seen.importances,
+        )
+
+    def _retire(
+        self, project: Project, by_key: Mapping[Key, list[tuple[datetime, int]]], now: datetime
+    ) -> None:
+        """Clear the alerts of versions that another has followed in their role."""
+        from store.alerts import LIVE, clear_alert, list_alerts
+        from workbench.drift_alerts import KINDS
+
+        last = {key: max(start for start, _ in volumes) for key, volumes in by_key.items()}
+        for alert in list_alerts(project.layout, states=LIVE):
+            if alert.kind not in KINDS or alert.version is None or "role" not in alert.details:
+                continue
+            others = [
+                at
+                for key, at in last.items()
+                if key.model == alert.model
+                and key.role == alert.details["role"]
+                and key.version != alert.version
+            ]
+            own = [
+                at
+                for key, at in last.items()
+                if (key.model, key.version, key.role) == (alert.model, alert.version, alert.details["role"])
+            ]
+            if others and max(others) - max(own, default=now - ACTIVE) > OUT_OF_SERVICE:
+                reason = f"version {alert.version} is no longer in service"
+                clear_alert(project.layout, alert.key, reason=reason, quiet=True)
+
+    def _live_drift(self, project: Project) -> LiveDrift:
+        from pipelines.drift.live import LiveDrift
+
+        if self._live is None:
+            self._live = LiveDrift(project.layout)
+        return self._live
+
+    def _load(self) -> Project:
+        from workbench.settings import load_project
+
+        try:
+            status = (self._root / SETTINGS_FILE).stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+        except OSError:
+            stamp = None
+        if self._project is None or stamp != self._settings_at:
+            self._project, self._settings_at, self._live = load_project(self._root), stamp, None
+        return self._project
+
+
+def importances(project: Project, model: str, version: int) -> dict[str, float]:
+    """Permutation importances that training left with the version's run; empty where there are none."""
+    from store.tracking import is_file_store, open_registry, open_runs, resolve_uri
+
+    uri = resolve_uri(project.settings.tracking.uri, project.root)
+    if not is_file_store(uri):
+        return {}
+    try:
+        run_id = open_registry(uri, project.layout).version(model, version).run_id
+        if run_id is None:
+            return {}
+        path = open_runs(uri).artifact_path(run_id, "feature_importances.json")
+        values = json.loads(path.read_bytes())
+        return {str(name): float(value) for name, value in values.items()}
+    except (WorkbenchError, OSError, ValueError, TypeError, AttributeError):
+        return {}
