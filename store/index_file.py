@@ -16,7 +16,7 @@ from store.filters import like
 if TYPE_CHECKING:
     from store.layout import Layout
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 30.0
 
 _SCHEMA = (
@@ -72,6 +72,19 @@ _SCHEMA = (
     """CREATE TABLE datasets (
         run INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT, digest TEXT, context TEXT,
         PRIMARY KEY (run, position)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE models (
+        name TEXT PRIMARY KEY, description TEXT NOT NULL, problem TEXT,
+        signature INTEGER NOT NULL, is_settled INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE aliases (
+        model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (model, alias)
+    ) WITHOUT ROWID""",
+    # Without a stage: deleted, or broken, which `problem` says.
+    """CREATE TABLE versions (
+        model TEXT NOT NULL, version INTEGER NOT NULL, stage TEXT, run_id TEXT, source TEXT, model_dir TEXT,
+        created_ms INTEGER, updated_ms INTEGER, description TEXT, tags TEXT, status TEXT, problem TEXT,
+        signature INTEGER NOT NULL, is_settled INTEGER NOT NULL, PRIMARY KEY (model, version)
     ) WITHOUT ROWID""",
     """CREATE TABLE gone (revision INTEGER NOT NULL, run INTEGER NOT NULL)""",
     """CREATE INDEX gone_by_revision ON gone (revision)""",

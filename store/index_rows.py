@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from sys import intern
+from typing import TypeVar
 
 from store.mlflow_files import from_ms, to_ms
 from store.run_files import is_searchable, read_datasets, read_run_and_points
 from store.run_look import Look
 from store.runs import Experiment, Run
 
+_Item = TypeVar("_Item")
 _PARTS = ("metrics", "params", "tags", "datasets")
 _AT_ONCE = 500
 _COLUMNS = """r.id, r.run_id, r.name, e.experiment_id, e.name, r.status, r.start_ms, r.end_ms, r.artifact_uri,
@@ -71,7 +73,7 @@ def forget_runs(connection: sqlite3.Connection, ids: Sequence[int], revision: in
 def load_runs(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Run]:
     """Runs by their rows' ids, in the order of `ids`."""
     found: dict[int, Run] = {}
-    for some in _batches(ids):
+    for some in in_batches(ids):
         marks = ",".join("?" * len(some))
         params, tags = (_texts(connection, part, some, marks) for part in ("params", "tags"))
         metrics: dict[int, dict[str, float]] = {}
@@ -190,7 +192,8 @@ def _texts(
     return found
 
 
-def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def in_batches(ids: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """As many at once as a query may name."""
     for start in range(0, len(ids), _AT_ONCE):
         yield ids[start : start + _AT_ONCE]
 

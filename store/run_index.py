@@ -21,6 +21,7 @@ from store.file_runs import FileRunStore
 from store.filters import parse_filter, parse_order, sort_runs
 from store.index_experiments import stored_experiments
 from store.index_file import discard_index
+from store.index_hold import IndexHold
 from store.index_mirror import Mirror
 from store.index_query import broken_runs, search_index
 from store.index_rows import Span, load_runs, load_spans
@@ -133,6 +134,15 @@ class RunIndex(FileRunStore):
             return self._shown[deleted]
 
         return self._guarded(answer, lambda: tuple(FileRunStore.list(self, deleted=deleted)))
+
+    def use(self, answer: Callable[[IndexHold], _Answer], otherwise: Callable[[], _Answer]) -> _Answer:
+        """What `answer` finds in the file of the index; `otherwise` where it can't be used."""
+
+        def ask() -> _Answer:
+            self._mirror.hold.check_file()
+            return answer(self._mirror.hold)
+
+        return self._guarded(ask, otherwise)
 
     def changes_since(self, revision: int) -> Changes:
         """What the index has taken in since it was at `revision` (-1: everything)."""

@@ -7,7 +7,7 @@ edit by hand only that of the file; status, name and deletion that of `meta.yaml
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 SETTLED_AFTER_NS = 2_000_000_000
@@ -82,16 +82,36 @@ def look_again(path: str, names: tuple[str, ...]) -> int | None:
 
 def look_at_experiment(path: str) -> Look | None:
     """Look at an experiment's own files: its signature changes with its folder, `meta.yaml` and tags."""
+    return _look_at(path, "tags")
+
+
+def look_at_version(path: str) -> Look | None:
+    """Look at a version of a registered model: its signature changes with `meta.yaml` and tags."""
+    return _look_at(path, "tags")
+
+
+def look_at_model(path: str) -> Look | None:
+    """Look at what a registered model has beside its versions: `meta.yaml` and aliases."""
+    return _look_at(path, "aliases")
+
+
+def _look_at(path: str, inside: str) -> Look | None:
+    """A look at a folder, its `meta.yaml` and all that lies in the folder `inside`; None where it is gone."""
     times: list[int] = []
     try:
         times.append(os.stat(path).st_ctime_ns)  # noqa: PTH116
-        for name in ("meta.yaml", "tags"):
-            times += _times_of(os.path.join(path, name))  # noqa: PTH118
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
-        pass
-    return Look(hash(tuple(times)), None, max(times, default=0))
+        return Look(0, None, 0)
+    for name in ("meta.yaml", inside):
+        try:
+            times.append(os.stat(f"{path}/{name}").st_ctime_ns)  # noqa: PTH116
+        except OSError:
+            times.append(0)
+    with suppress(OSError):
+        _add_times(f"{path}/{inside}", times)
+    return Look(hash(tuple(times)), None, max(times))
 
 
 def _add_times(path: str, times: list[int], prefix: str = "", names: list[str] | None = None) -> None:
@@ -106,14 +126,3 @@ def _add_times(path: str, times: list[int], prefix: str = "", names: list[str] |
                     _add_times(entry.path, times, name, names)
     except (FileNotFoundError, NotADirectoryError):
         return
-
-
-def _times_of(path: str) -> Iterator[int]:
-    try:
-        yield os.stat(path).st_ctime_ns  # noqa: PTH116
-    except FileNotFoundError:
-        yield 0
-        return
-    inside: list[int] = []
-    _add_times(path, inside)
-    yield from inside

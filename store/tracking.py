@@ -96,8 +96,9 @@ def open_registry(
     """
     if is_file_store(uri):
         from store.file_registry import FileRegistry
+        from store.run_index import RunIndex
 
-        return FileRegistry(file_store_path(uri), layout)
+        return FileRegistry(file_store_path(uri), layout, runs if isinstance(runs, RunIndex) else None)
     from store.client_registry import ClientRegistry, RemoteBackend
 
     if not in_process:

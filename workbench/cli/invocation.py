@@ -57,7 +57,7 @@ class Invocation:
     def registry(self) -> Registry:
         from store.tracking import open_registry
 
-        return open_registry(self.tracking_uri, self.layout)
+        return open_registry(self.tracking_uri, self.layout, runs=self.runs)
 
 
 pass_invocation = click.make_pass_decorator(Invocation)

@@ -59,7 +59,7 @@ class Desk:
     def registry(self) -> Registry:
         from store.tracking import open_registry
 
-        return open_registry(self.tracking_uri, self.layout)
+        return open_registry(self.tracking_uri, self.layout, runs=self.runs)
 
     def close(self) -> None:
         """Leave whatever is being asked of a database or a server without an answer."""
