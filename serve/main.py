@@ -158,11 +158,15 @@ def _run(
 ) -> None:
     import uvicorn
 
+    from serve.access_log import open_access_log
     from serve.app import Services, create_app
     from serve.background import working_beside
     from serve.clerk import Clerk
+    from serve.connection import connection_class
+    from serve.http_protocol import HeadLimits, HttpProtocol, limited
     from serve.labels import FeedbackDesk
     from serve.predicting import Predictor
+    from serve.quick_lane import QuickLane
     from serve.telemetry import Telemetry
     from store.log import PredictionLog
 
@@ -192,7 +196,14 @@ def _run(
         async with beside:
             yield
 
-    app = create_app(Services(config.settings, host, predictor, feedback, telemetry, access, admin), lifespan)
+    access_log = open_access_log(config.settings, layout.root if layout is not None else Path.cwd())
+    app = create_app(
+        Services(config.settings, host, predictor, feedback, telemetry, access, admin, access_log), lifespan
+    )
+
+    protocol: type[HttpProtocol] = HttpProtocol
+    if config.store.durability != "fsync":  # what waits for the disk is nothing for the event loop
+        protocol = connection_class(QuickLane(host, telemetry, app, prediction_log))
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -200,15 +211,17 @@ def _run(
             if self.started and on_ready is not None:
                 on_ready(info)
 
+    head_limits = HeadLimits(config.settings.timeout, lambda reason: telemetry.refused.labels(reason).inc())
     server = Server(
         uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=limited(protocol, head_limits),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # see [serve] trusted_proxies
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(config.settings.timeout)),
@@ -222,6 +235,8 @@ def _run(
             server.run(sockets=[listener])
         finally:
             predictor.close()
+            if access_log is not None:
+                access_log.close()
             if prediction_log is not None:
                 prediction_log.close()
             _journal(layout, "server_stopped", info)
