@@ -22,8 +22,12 @@ STATES: tuple[AlertState, ...] = get_args(AlertState)
 LIVE: tuple[AlertState, ...] = ("open", "acknowledged", "silenced")
 
 _LONGEST_MESSAGE = 1000
-# A silence that has run out is over without anybody writing so.
-_STATE = "CASE WHEN state = 'silenced' AND silenced_until <= :now THEN 'open' ELSE state END"
+
+
+_COLUMNS = (
+    *("id", "key", "kind", "model", "version", "feature", "severity", "worst", "message", "since"),
+    *("last_seen", "cleared_at", "who", "silenced_until", "details"),
+)
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,7 @@ def list_alerts(
             " ORDER BY since DESC, id LIMIT :limit",
             values,
         ).fetchall()
-    return [_alert(row) for row in rows]
+    return [alert_of(row) for row in rows]
 
 
 def get_alert(layout: Layout, alert: str) -> Alert:
@@ -309,7 +313,7 @@ def _live(connection: sqlite3.Connection, key: str, now: datetime) -> Alert | No
         f"SELECT *, {_STATE} AS state_now FROM alerts WHERE key = :key AND cleared_at IS NULL",
         {"key": key, "now": _text(now)},
     ).fetchone()
-    return None if row is None else _alert(row)
+    return None if row is None else alert_of(row)
 
 
 def _find(connection: sqlite3.Connection, alert: str, now: datetime) -> Alert:
@@ -325,12 +329,24 @@ def _find(connection: sqlite3.Connection, alert: str, now: datetime) -> Alert:
         raise NotFoundError(
             f"several alerts begin with {alert!r}", "Give more of its id: workbench alerts list."
         )
-    return _alert(rows[0])
+    return alert_of(rows[0])
 
 
-def _alert(row: sqlite3.Row) -> Alert:
-    values = dict(row)
-    values["state"] = values.pop("state_now")
+def state_at(prefix: str = "") -> str:
+    """SQL for an alert's state at `:now`: a silence that has run out is over without anybody writing so."""
+    return (
+        f"CASE WHEN {prefix}state = 'silenced' AND {prefix}silenced_until <= :now"
+        f" THEN 'open' ELSE {prefix}state END"
+    )
+
+
+_STATE = state_at()
+
+
+def alert_of(row: sqlite3.Row) -> Alert:
+    """The alert of a row of the table with `state_now`; further columns are ignored."""
+    values = {name: row[name] for name in _COLUMNS}
+    values["state"] = row["state_now"]
     for name in ("since", "last_seen", "cleared_at", "silenced_until"):
         values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
     if values["state"] != "silenced":

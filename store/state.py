@@ -120,6 +120,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (digest, run_id)
         )""",
     ),
+    (
+        """CREATE TABLE alert_channels (
+            channel TEXT PRIMARY KEY,
+            seen_seq INTEGER NOT NULL,
+            sent TEXT NOT NULL,
+            failures INTEGER NOT NULL,
+            error TEXT,
+            retry_at TEXT,
+            claimed_by TEXT,
+            claimed_until TEXT
+        )""",
+        """CREATE TABLE alert_told (
+            channel TEXT NOT NULL,
+            alert_id TEXT NOT NULL,
+            severity TEXT NOT NULL,
+            at TEXT NOT NULL,
+            is_end INTEGER NOT NULL,
+            PRIMARY KEY (channel, alert_id)
+        )""",
+    ),
 )
 
 

@@ -21,6 +21,7 @@ from store.errors import NotFoundError, SettingsError, UsageError
 from store.layout import SETTINGS_FILE, Layout
 from store.settings import StoreSettings, TrackingSettings
 from store.settings_base import Settings
+from workbench.alerting.settings import AlertSettings
 from workbench.desk.place import find_root as find_root
 from workbench.ui_settings import UiSettings
 
@@ -37,8 +38,11 @@ RESERVED_VARIABLES = {
     "WORKBENCH_DEBUG",
     "WORKBENCH_MLFLOW_PLUGIN",
     "WORKBENCH_PROJECT",
+    "WORKBENCH_SMTP_PASSWORD",
 }
-SECRET_WORDS = ("password", "secret", "token", "webhook")
+SECRET_WORDS = ("password", "secret", "token")
+# Settings that hold secrets by nature: addresses of webhooks are all it takes to post there.
+_SECRET_SETTINGS = re.compile(r"alerts\.webhooks\.[^.]+\.(url|headers\..+)")
 
 
 class ProjectSection(Settings):
@@ -56,6 +60,7 @@ class ProjectSettings(Settings):
     store: StoreSettings = StoreSettings()
     pipelines: dict[PipelineName, PipelineSettings] = Field(default_factory=dict)
     serve: ServeSettings = ServeSettings()
+    alerts: AlertSettings = AlertSettings()
     ui: UiSettings = UiSettings()
 
 
@@ -229,11 +234,16 @@ def effective(project: Project) -> dict[str, dict[str, Any]]:
     values = flatten(project.settings.model_dump(mode="json"))
     return {
         key: {
-            "value": "***" if value and any(word in key.lower() for word in SECRET_WORDS) else value,
+            "value": "***" if value and is_secret(key) else value,
             "source": project.sources.get(key) or _parent_source(key, project.sources),
         }
         for key, value in values
     }
+
+
+def is_secret(key: str) -> bool:
+    """Whether a setting's value is not to be shown."""
+    return any(word in key.lower() for word in SECRET_WORDS) or _SECRET_SETTINGS.fullmatch(key) is not None
 
 
 def documentation(
@@ -259,7 +269,7 @@ def nearest(word: str, known: list[str]) -> str | None:
 
 
 def _shown(value: object) -> str:
-    if value is None or value in ((), {}):
+    if value is None or value in ((), {}, ""):
         return "—"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
