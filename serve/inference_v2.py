@@ -14,7 +14,7 @@ from starlette.routing import Route
 from serve.answers import class_key
 from serve.gate import answering_problems
 from serve.problems import Problem, shown
-from serve.tensors import read_document, read_tensors, rows_of
+from serve.tensors import raw_bytes, read_document, read_tensors, rows_of
 
 if TYPE_CHECKING:
     from serve.hosting import ModelHost
@@ -29,6 +29,8 @@ _DATATYPES = {
     "integer": "INT32",
     "boolean": "BOOL",
 }
+BINARY = "binary_tensor_data"
+"""The extension for raw tensors, in requests and answers."""
 PREDICT, PROBABILITIES, PREDICTION_ID = "predict", "predict_proba", "prediction_id"
 
 
@@ -55,7 +57,7 @@ class InferenceProtocol:
         return routes
 
     async def server(self, _request: Request) -> Response:
-        return _json({"name": "workbench", "version": version("workbench"), "extensions": []})
+        return _json({"name": "workbench", "version": version("workbench"), "extensions": [BINARY]})
 
     async def live(self, _request: Request) -> Response:
         return _json({"live": True})
@@ -85,9 +87,7 @@ class InferenceProtocol:
                 raise Problem(400, "the inputs hold no row")
             return model.schema.from_json(rows)
 
-        return await self._predictor.answer(
-            request, model, read, lambda outcome: _json(_answer(outcome, asked))
-        )
+        return await self._predictor.answer(request, model, read, lambda outcome: _write(outcome, asked))
 
     def _find(self, request: Request) -> ServedModel:
         model = self._host.find(request.path_params["name"])
@@ -136,33 +136,62 @@ def _check_request(document: Mapping[str, Any], model: ServedModel) -> None:
             raise Problem(400, f"outputs: {shown(name)} is none of {', '.join(names)}")
 
 
-def _answer(outcome: Outcome, asked: Mapping[str, Any]) -> dict[str, Any]:
-    model, predictions = outcome.model, outcome.predictions
-    names = [output["name"] for output in asked.get("outputs") or ()] or _output_names(model)
-    n_rows = len(predictions.prediction)
-    outputs = []
-    for name in names:
-        data: Sequence[Any]
-        if name == PREDICT:
-            is_text = _output_type(model, name) == "BYTES"
-            data = [class_key(v) for v in predictions.prediction] if is_text else predictions.prediction
-        elif name == PROBABILITIES and predictions.probabilities is not None:
-            data = predictions.probabilities.ravel().tolist()
+def _write(outcome: Outcome, asked: Mapping[str, Any]) -> Response:
+    """The answer: JSON, and after it the tensors that were asked for as raw bytes."""
+    model = outcome.model
+    n_rows = len(outcome.predictions.prediction)
+    outputs, raw = [], []
+    for name, is_raw in _wanted(asked, model):
+        datatype = _output_type(model, name)
+        output: dict[str, Any] = {
+            "name": name,
+            "datatype": datatype,
+            "shape": _output_shape(model, name, n_rows),
+        }
+        values = _values(outcome, name, datatype)
+        if is_raw:
+            raw.append(raw_bytes(datatype, values))
+            output["parameters"] = {"binary_data_size": len(raw[-1])}
         else:
-            # A tensor has no place for null: a prediction that could not be logged has an empty id.
-            data = [prediction_id or "" for prediction_id in outcome.prediction_ids]
-        outputs.append(
-            {
-                "name": name,
-                "datatype": _output_type(model, name),
-                "shape": _output_shape(model, name, n_rows),
-                "data": data,
-            }
-        )
+            output["data"] = values
+        outputs.append(output)
     answer: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version)}
     if asked.get("id") is not None:
         answer["id"] = asked["id"]
-    return {**answer, "outputs": outputs}
+    head = orjson.dumps({**answer, "outputs": outputs})
+    if not raw:
+        return Response(head, media_type="application/json")
+    return Response(
+        b"".join([head, *raw]),
+        headers={"Inference-Header-Content-Length": str(len(head))},
+        media_type="application/octet-stream",
+    )
+
+
+def _wanted(asked: Mapping[str, Any], model: ServedModel) -> list[tuple[str, bool]]:
+    """The outputs asked for, or all, and whether each is to come as raw bytes."""
+    all_raw = (asked.get("parameters") or {}).get("binary_data_output") is True
+    return [
+        (output["name"], _parameters(output).get("binary_data", all_raw) is True)
+        for output in asked.get("outputs") or ()
+    ] or [(name, all_raw) for name in _output_names(model)]
+
+
+def _parameters(output: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = output.get("parameters")
+    return parameters if isinstance(parameters, Mapping) else {}
+
+
+def _values(outcome: Outcome, name: str, datatype: str) -> Sequence[Any]:
+    predictions = outcome.predictions
+    if name == PREDICT:
+        is_text = datatype == "BYTES"
+        return [class_key(v) for v in predictions.prediction] if is_text else predictions.prediction
+    if name == PROBABILITIES and predictions.probabilities is not None:
+        flat: list[float] = predictions.probabilities.ravel().tolist()
+        return flat
+    # A tensor has no place for null: a prediction that could not be logged has an empty id.
+    return [prediction_id or "" for prediction_id in outcome.prediction_ids]
 
 
 def _output_names(model: ServedModel) -> list[str]:

@@ -186,6 +186,14 @@ def _raw_values(name: str, datatype: str, raw: bytes) -> list[Any]:
     return texts
 
 
+def raw_bytes(datatype: str, values: Sequence[Any]) -> bytes:
+    """A tensor's values as the binary extension lays them out."""
+    if datatype != "BYTES":
+        return np.asarray(values, _DTYPES[datatype].newbyteorder("<")).tobytes()
+    texts = [text.encode("utf-8") for text in values]
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
 def _wrong(name: str, message: str) -> Problem:
     safe = name[:100].encode("utf-8", "replace").decode("utf-8")
     return Problem(400, f"input {safe}: {message}", errors=[{"field": safe, "message": message}])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -144,6 +146,46 @@ def test_raw_tensors_after_the_json_are_read(server: Any, expected: Any) -> None
     assert post([tensor], raw[:-1], "two").status_code == 400
     assert post([tensor], raw + b"x", "two").status_code == 400
     assert post(mixed, struct.pack("<I", 99) + b"pro", "mixed").status_code == 400
+
+
+def test_the_bytes_of_a_stock_client_are_understood_and_answered_in_kind(server: Any, expected: Any) -> None:
+    """What tritonclient 2.73 sends for `infer("two", [InferInput("x", [2, 4], "FP64")])`, and reads back."""
+    raw = np.array(ROWS, dtype="<f8").tobytes()
+    header = (
+        b'{"inputs":[{"name":"x","shape":[2,4],"datatype":"FP64","parameters":{"binary_data_size":64}}],'
+        b'"parameters":{"binary_data_output":true}}'
+    )
+    answer = server.post(
+        "/v2/models/two/infer",
+        content=header + raw,
+        headers={
+            "Inference-Header-Content-Length": str(len(header)),
+            "Content-Type": "application/octet-stream",
+        },
+    )
+    length = int(answer.headers["inference-header-content-length"])
+    described, rest = json.loads(answer.content[:length]), answer.content[length:]
+    tensors = {}
+    for output in described["outputs"]:
+        size = output["parameters"]["binary_data_size"]
+        tensors[output["name"]], rest = rest[:size], rest[size:]
+    assert rest == b""
+    assert np.frombuffer(tensors["predict"], "<i8").tolist() == [row["prediction"] for row in expected]
+    probabilities = np.frombuffer(tensors["predict_proba"], "<f8").reshape(2, 2)
+    assert probabilities[:, 1].tolist() == [row["probability"] for row in expected]
+    (first,) = struct.unpack_from("<I", tensors["prediction_id"])
+    assert first == len(expected[0]["prediction_id"])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_client_may_compress(server: Any, expected: Any, encoding: str) -> None:
+    pack = gzip.compress if encoding == "gzip" else zlib.compress
+    answer = server.post(
+        "/v2/models/two/infer",
+        content=pack(json.dumps(matrix()).encode()),
+        headers={"Content-Encoding": encoding, "Content-Type": "application/json"},
+    )
+    assert outputs(answer)["predict"]["data"] == [row["prediction"] for row in expected]
 
 
 @pytest.mark.parametrize(
