@@ -97,6 +97,8 @@ class _Stream:
         self._model = model
         self._parts = _parts_of(request, model, settings.max_body)
         self._blocks = read_blocks(request, settings.timeout, _BLOCK_BYTES)
+        self._batches = self._read()
+        """One generator for all of the body: where `begin` stops, `go_on` takes it up."""
         self._received = 0
         self._rows_read = 0
         self.writer: AnswerWriter = answer_writer(request.headers.get("accept", ""))
@@ -113,7 +115,7 @@ class _Stream:
     async def begin(self) -> None:
         """Check all of the body, or as much of it as `max_body`; then predict that, and only then log it."""
         held: list[Batch] = []
-        async for batch in self._batches():
+        async for batch in self._batches:
             held.append(batch)
             if self._received > self._settings.max_body:
                 break
@@ -123,7 +125,7 @@ class _Stream:
 
     async def go_on(self) -> None:
         """The rest of the body; ends at once where `begin` took all of it."""
-        async for batch in self._batches():
+        async for batch in self._batches:
             await self._answer([batch])
 
     async def receive(self) -> None:
@@ -134,7 +136,7 @@ class _Stream:
     def close(self) -> None:
         self.outbox.close()
 
-    async def _batches(self) -> AsyncIterator[Batch]:
+    async def _read(self) -> AsyncIterator[Batch]:
         while not self.is_read:
             block = await anext(self._blocks, None)
             if block is None:
