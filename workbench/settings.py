@@ -387,6 +387,6 @@ def _explain(error: ValidationError, path: Path, sources: Mapping[str, str]) -> 
     same_place = [wrong for wrong in errors if _users_keys(wrong["loc"]) == location]
     message = _wanted([wrong["msg"] for wrong in same_place])
     value = first.get("input")
-    got = "" if isinstance(value, (dict, list)) else f" (it is {value!r})"
+    got = "" if isinstance(value, (dict, list)) or is_secret(shown) else f" (it is {value!r})"
     what = f"{shown or 'the settings'} in {where}: {message}{got}"
     return what, "Correct the value; workbench config show --help-text says what each setting takes."

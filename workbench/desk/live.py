@@ -21,6 +21,8 @@ class Live:
     champions: tuple[tuple[str, int], ...] = ()
     fingerprint: Hashable = None
     problem: str = ""
+    alerts: int = 0
+    """Open ones: not acknowledged, not silenced."""
 
 
 def read_live(desk: Desk, before: Live) -> Live:
@@ -37,5 +39,17 @@ def read_live(desk: Desk, before: Live) -> Live:
                 (model.name, model.champion) for model in desk.registry.models() if model.champion is not None
             )
     except (WorkbenchError, OSError) as error:
-        return Live(server, before.champions, before.fingerprint, str(error))
-    return Live(server, champions, fingerprint)
+        return Live(server, before.champions, before.fingerprint, str(error), _alerts(desk, before))
+    return Live(server, champions, fingerprint, alerts=_alerts(desk, before))
+
+
+def _alerts(desk: Desk, before: Live) -> int:
+    """How many are open; as many as before where the state file can't be read."""
+    from store.alerts import LIVE, list_alerts
+
+    if desk.project is None:
+        return 0
+    try:
+        return sum(alert.state == "open" for alert in list_alerts(desk.layout, states=LIVE))
+    except WorkbenchError:
+        return before.alerts

@@ -32,13 +32,16 @@ class TitleLine(ClickLine):
         app = self._app
         cells = self.size.width
         left = f" workbench · {clean(app.place_name)}"
-        live = state_words(app.live)
-        room = cells - min(width(left), max(20, cells // 3)) - 3
+        live, alerts = state_words(app.live), alert_words(app.live)
+        beside = width(alerts) + 3 if alerts else 0
+        room = cells - min(width(left), max(20, cells // 3)) - 3 - beside
         right = clip(live, max(0, room))
-        left = clip(left, max(0, cells - width(right) - 2))
-        gap = " " * max(1, cells - width(left) - width(right) - 1)
+        left = clip(left, max(0, cells - width(right) - beside - 2))
+        gap = " " * max(1, cells - width(left) - width(right) - beside - 1)
         tone = "$text-success" if app.live.server else "$foreground 60%"
         first = Content.assemble((left, "bold"), gap, (right, tone))
+        if alerts:
+            first = Content.assemble(first, "   ", (alerts, "bold $text-warning"))
         tabs = [self._tab(entry.name, entry.key, entry.title) for entry in app.screens_here]
         return Content.assemble(first, "\n ", *tabs)
 
@@ -48,7 +51,8 @@ class TitleLine(ClickLine):
         return clickable(tab, f"app.open_screen('{name}')")
 
     def _facts(self) -> tuple[object, ...]:
-        return self._app.place_name, state_words(self._app.live), self.size.width
+        live = self._app.live
+        return self._app.place_name, state_words(live), alert_words(live), self.size.width
 
     @property
     def _app(self) -> WorkbenchApp:
@@ -64,3 +68,8 @@ def state_words(live: Live) -> str:
     if live.server is not None:
         return f"● serving :{live.server.port} {champions}".rstrip()
     return f"○ not serving · {champions}" if champions else "○ not serving"
+
+
+def alert_words(live: Live) -> str:
+    """How many alerts are open; nothing where none is."""
+    return f"▲ {live.alerts} alert{'s' if live.alerts != 1 else ''}" if live.alerts else ""
