@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "events": Entry("events", "events", "The audit trail: who did what, when and why."),
         "store": Entry("store", "store", "The logged predictions: SQL, sizes, export, upkeep."),
         "monitor": Entry("monitor", "monitor", "What a model's predictions are compared with."),
+        "alerts": Entry("alerts", "alerts", "What is wrong; acknowledge it, silence it, test who is told."),
         "doctor": Entry("doctor", "doctor", "Check the project, and mend it with --fix."),
     },
     "Set up": {

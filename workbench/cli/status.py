@@ -29,6 +29,7 @@ def gather(invocation: Invocation) -> dict[str, Any]:
     """The state in the shape of `status --json`; parts that nothing provides are None or empty."""
     project = invocation.project
     from serve.control import running_server
+    from store.alerts import LIVE, list_alerts
     from store.jobs import list_jobs
 
     server = running_server(project.layout)
@@ -50,7 +51,7 @@ def gather(invocation: Invocation) -> dict[str, Any]:
         },
         "watcher": None,
         "models": _models(invocation),
-        "alerts": [],
+        "alerts": [alert.as_json() for alert in list_alerts(project.layout, states=LIVE)],
         "jobs": [job.as_json() for job in list_jobs(project.layout, limit=RECENT_JOBS)],
     }
 
@@ -136,6 +137,12 @@ def _print(state: dict[str, Any]) -> None:
         )
     else:
         print("No models yet. Train one: workbench train")
+    if state["alerts"]:
+        print()
+        print_table(
+            [Column("alert", style="cyan"), Column("severity"), Column("state"), Column("what", flexible=True)],
+            [[one["id"], one["severity"], one["state"], one["message"]] for one in state["alerts"][:10]],
+        )
     if state["jobs"]:
         print()
         print_table(
