@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipelines.data_files import SUPPORTED, file_format, find_files, is_supported
 from store.errors import DataError
+from store.ledger import ledger_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,11 +102,8 @@ def load_data(files: Sequence[Path], root: Path) -> LoadedData:
             _check_columns(path, table.column_names, files[0], tables[0].column_names)
             table = table.select(tables[0].column_names)
         tables.append(table)
-        shown = path.resolve()
-        relative = (
-            str(shown.relative_to(root.resolve())) if shown.is_relative_to(root.resolve()) else str(shown)
-        )
-        loaded.append(DataFile(relative, hashlib.sha256(content).hexdigest(), table.num_rows, len(content)))
+        name = ledger_path(path, root.resolve())
+        loaded.append(DataFile(name, hashlib.sha256(content).hexdigest(), table.num_rows, len(content)))
     digest = hashlib.sha256("\n".join(file.sha256 for file in loaded).encode()).hexdigest()
     return LoadedData(to_frame(_stack(tables), files[0]), tuple(loaded), digest)
 

@@ -29,8 +29,13 @@ _GRACE_S = 10.0
 """How long a cancelled child may take to mark its run before it is killed."""
 
 
-def train(request: TrainRequest, *, on_event: Callable[[TrainEvent], None] | None = None) -> TrainResult:
-    """Train in a child process and wait for it.
+def train(
+    request: TrainRequest,
+    *,
+    on_event: Callable[[TrainEvent], None] | None = None,
+    job_id: str | None = None,
+) -> TrainResult:
+    """Train in a child process and wait for it; `job_id` is that of a queued job, where it is one.
 
     Progress goes to `on_event`. KeyboardInterrupt ends the child, marks its run KILLED and its job cancelled.
     Raises BusyError while the same pipeline is being trained, and whatever error ended the child.
@@ -41,25 +46,30 @@ def train(request: TrainRequest, *, on_event: Callable[[TrainEvent], None] | Non
         # Whoever trains holds the lock: what still says running was killed before it could say otherwise.
         for job in list_jobs(layout, pipeline=request.pipeline, states=("running",)):
             update_job(layout, job.id, state="failed", error="its process died")
-        job_id = new_job_id()
+        is_queued = job_id is not None
+        job_id = job_id or new_job_id()
         folder = layout.jobs / job_id
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=is_queued)
         except OSError as error:
             raise StorageError(
                 f"cannot make {folder}: {error.strerror}", "Free the disk or its folder."
             ) from error
         write_atomically(folder / REQUEST_FILE, json.dumps(request.as_json()))
-        add_job(
-            layout,
-            request.pipeline,
-            trigger=request.trigger,
-            reason=request.reason,
-            state="running",
-            who=request.who,
-            pid=os.getpid(),
-            job_id=job_id,
-        )
+        if is_queued:
+            if update_job(layout, job_id, state="running", pid=os.getpid()).is_finished:
+                raise TrainingError(f"job {job_id} was cancelled", "Start another: workbench train.")
+        else:
+            add_job(
+                layout,
+                request.pipeline,
+                trigger=request.trigger,
+                reason=request.reason,
+                state="running",
+                who=request.who,
+                pid=os.getpid(),
+                job_id=job_id,
+            )
         return _run(request, job_id, folder, on_event)
 
 

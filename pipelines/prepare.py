@@ -60,8 +60,17 @@ class Prepared:
         return self.frame.iloc[self.split.test]
 
 
-def prepare(settings: PipelineSettings, frame: pd.DataFrame, *, has_features_function: bool) -> Prepared:
-    """Check the data against the settings and split it; raises DataError naming column and rows."""
+def prepare(
+    settings: PipelineSettings,
+    frame: pd.DataFrame,
+    *,
+    has_features_function: bool,
+    is_lenient: bool = False,
+) -> Prepared:
+    """Check the data against the settings and split it; raises DataError naming column and rows.
+
+    `is_lenient`: the column rules were waived for these rows.
+    """
     _check_names(settings, frame)
     target = frame[settings.target]
     _check_target(settings.target, target)
@@ -73,7 +82,8 @@ def prepare(settings: PipelineSettings, frame: pd.DataFrame, *, has_features_fun
     raw = frame.drop(columns=[settings.target])
     kinds = infer_kinds(raw)
     raw = _as_served(typed(raw, kinds))
-    check_rules(settings.columns, raw)
+    if not is_lenient:
+        check_rules(settings.columns, raw)
     aside = {settings.time_column, settings.id_column, settings.target, *settings.ignore}
     left_out: list[str] = []
     if settings.features is not None:

@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines import crossval, metrics
+from pipelines.admission import admit
 from pipelines.answers import ask
 from pipelines.build import build_pipeline
 from pipelines.data import LoadedData, find_files, load_data
@@ -31,6 +33,7 @@ from pipelines.split import make_folds
 from pipelines.threshold import choose_threshold
 from pipelines.user_module import UserModule, load_user_module
 from store.errors import SettingsError, TrainingError
+from store.ledger import note_trained
 from store.profile import PROFILE_FILE
 from store.tracking import open_registry, resolve_uri
 
@@ -60,14 +63,17 @@ class Training:
         request, settings = self._request, self._settings
         with self._stage("Loading data"):
             user = self._user_module()
-            files = find_files(request.data or settings.data, request.layout.root)
+            files, is_lenient = self._files()
             data = load_data(files, request.layout.root)
         with self._stage(
             "Preparing", f"{len(data.frame):,} rows from {len(files)} file{'s' if len(files) != 1 else ''}"
         ):
             self._check_settings()
             prepared = prepare(
-                settings, data.frame, has_features_function=user is not None and user.features is not None
+                settings,
+                data.frame,
+                has_features_function=user is not None and user.features is not None,
+                is_lenient=is_lenient,
             )
             self._notes += prepared.notes
             names = self._metric_names(prepared)
@@ -130,6 +136,9 @@ class Training:
                 user=user,
                 profile=artifacts[PROFILE_FILE],
             )
+        if request.data is None:
+            seen = [(file.path, file.sha256) for file in data.files]
+            note_trained(request.layout, request.pipeline, seen, str(self._recorder.run_id))
         return TrainResult(
             run_id=str(self._recorder.run_id),
             run_name=self._recorder.run_name,
@@ -259,6 +268,19 @@ class Training:
 
     def _run_started(self, run_id: str, name: str) -> None:
         self._progress(f"run {name}")
+
+    def _files(self) -> tuple[list[Path], bool]:
+        """The files to read, and whether rules were waived for one of them.
+
+        Files of the settings' data pass through the ledger; what `--data` names is checked as a whole only.
+        """
+        request = self._request
+        files = find_files(request.data or self._settings.data, request.layout.root)
+        if request.data is not None:
+            return files, False
+        allowed, notes, is_lenient = admit(request.layout, request.pipeline, self._settings, files)
+        self._notes += notes
+        return allowed, is_lenient
 
     def _user_module(self) -> UserModule | None:
         if self._settings.module is None:

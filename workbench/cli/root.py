@@ -33,6 +33,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "train": Entry("train", "train", "Train a pipeline; the gate decides what becomes of it."),
         "runs": Entry("runs", "runs", "List, show, compare, tag and delete runs."),
         "models": Entry("models", "models", "Model versions: promote, roll back, archive, history."),
+        "watch": Entry("watch", "watch", "Train by itself when new data comes."),
+        "data": Entry("data", "data", "Data files: their states, reports and versions."),
         "jobs": Entry("jobs", "jobs", "Trainings, running and past."),
     },
     "Serve": {

@@ -31,8 +31,10 @@ def gather(invocation: Invocation) -> dict[str, Any]:
     from serve.control import running_server
     from store.alerts import LIVE, list_alerts
     from store.jobs import list_jobs
+    from workbench.watching import running_watcher
 
     server = running_server(project.layout)
+    watcher = running_watcher(project.layout)
     return {
         "project": {
             "name": project.name,
@@ -49,7 +51,7 @@ def gather(invocation: Invocation) -> dict[str, Any]:
             "pid": server.pid,
             "started_at": server.started_at,
         },
-        "watcher": None,
+        "watcher": None if watcher is None else watcher.as_json(),
         "models": _models(invocation),
         "alerts": [alert.as_json() for alert in list_alerts(project.layout, states=LIVE)],
         "jobs": [job.as_json() for job in list_jobs(project.layout, limit=RECENT_JOBS)],
@@ -140,7 +142,12 @@ def _print(state: dict[str, Any]) -> None:
     if state["alerts"]:
         print()
         print_table(
-            [Column("alert", style="cyan"), Column("severity"), Column("state"), Column("what", flexible=True)],
+            [
+                Column("alert", style="cyan"),
+                Column("severity"),
+                Column("state"),
+                Column("what", flexible=True),
+            ],
             [[one["id"], one["severity"], one["state"], one["message"]] for one in state["alerts"][:10]],
         )
     if state["jobs"]:
