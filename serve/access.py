@@ -5,10 +5,12 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from serve.clients import is_from_here
 from serve.problems import Problem, shown
 from store.errors import WorkbenchError
 from store.keys import (
@@ -31,6 +33,8 @@ log = logging.getLogger("workbench.serve")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_KEY = 512
+_DATA = re.compile(r"/models/[^/]+/drift")
+"""What is read of the data itself, and not of the models alone."""
 _HEALTH = ("/health", "/v2/health/", "/ping")
 FIRST_KEY = "first"
 """Name of the key that is made where there is none."""
@@ -44,6 +48,8 @@ class KeyRing:
         self._fixed = (*environment_keys(), *extra)
         self._seen: object = None
         self.keys: tuple[Key, ...] = self._fixed
+        self.local: Key | None = None
+        """The key of this machine's own user (see `serve.local_key`); by itself it shuts nobody out."""
         self.refresh()
 
     def refresh(self) -> None:
@@ -57,11 +63,11 @@ class KeyRing:
         except WorkbenchError as error:
             log.warning("the API keys could not be read again: %s", error)
 
-    def find(self, secret: str) -> Key | None:
+    def find(self, secret: str, *, is_from_here: bool = False) -> Key | None:
         """The key, compared with every one in the same time whether it is right or nearly so."""
         digest = key_digest(secret)
         found = None
-        for key in self.keys:
+        for key in (*self.keys, self.local) if is_from_here and self.local is not None else self.keys:
             if hmac.compare_digest(digest, key.digest):
                 found = key
         return found
@@ -119,6 +125,12 @@ class Access:
     def has_keys(self) -> bool:
         return bool(self._keys.keys)
 
+    def may_see_data(self, key: Key | None) -> bool:
+        """Whether feature values may be shown to whoever brought this key, or none."""
+        if key is not None:
+            return "predict" in key.scopes
+        return self._is_open and not self._keys.keys
+
     def check(self, scope: Connection) -> Key | None:
         """The key of the request, where it brought a valid one.
 
@@ -129,7 +141,7 @@ class Access:
         if path.startswith(_HEALTH) or method == "OPTIONS":
             return None
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _WANTED}
-        key = self._key(headers)
+        key = self._key(headers, scope)
         if key is None:
             self._check_host(headers.get(b"host", ""))
             if method not in _SAFE_METHODS:
@@ -148,14 +160,17 @@ class Access:
             raise Problem(403, f"key {key.name!r} lacks the scope {wanted}", reason="scope")
         return key
 
-    def _key(self, headers: dict[bytes, str]) -> Key | None:
+    def _key(self, headers: dict[bytes, str], scope: Connection) -> Key | None:
         secret = headers.get(b"x-api-key", "").strip()
         kind, _, token = headers.get(b"authorization", "").partition(" ")
         if not secret and kind.lower() == "bearer":
             secret = token.strip()
         if not secret or not self._keys.keys:
             return None
-        key = self._keys.find(secret) if len(secret) <= _LONGEST_KEY else None
+        if len(secret) <= _LONGEST_KEY:
+            key = self._keys.find(secret, is_from_here=is_from_here(scope))
+        else:
+            key = None
         if key is None:
             raise Problem(401, "the API key is not known here", headers={"WWW-Authenticate": "Bearer"})
         return key
@@ -197,7 +212,7 @@ def scope_of(path: str, method: str) -> Scope | None:
     if path == "/admin" or path.startswith("/admin/"):
         return "admin"
     if method in _SAFE_METHODS:
-        return None
+        return "predict" if _DATA.fullmatch(path) else None
     return "feedback" if path == "/feedback" else "predict"
 
 

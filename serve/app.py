@@ -158,24 +158,29 @@ def _add_views(app: FastAPI, services: Services) -> None:
         return {"default": host.default_name(), "models": [*served, *failed]}
 
     @app.get("/models/{name}", tags=["models"], summary="One model: signature, metrics, version")
-    async def model(name: str) -> dict[str, Any]:
-        return _details(host.find(name))
+    async def model(name: str, request: Request) -> dict[str, Any]:
+        sees_data = services.access.may_see_data(request.scope["key"])
+        return _details(host.find(name), has_example=sees_data)
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
-        return Response(orjson.dumps(_document(app, services)), media_type="application/json")
+    async def openapi(request: Request) -> Response:
+        sees_data = services.access.may_see_data(request.scope["key"])
+        document = _document(app, services, has_examples=sees_data)
+        return Response(orjson.dumps(document), media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(files("serve").joinpath("docs.html").read_text("utf-8"))
 
 
-def _document(app: FastAPI, services: Services) -> dict[str, Any]:
+def _document(app: FastAPI, services: Services, *, has_examples: bool) -> dict[str, Any]:
     host = services.host
     name = host.default_name()
     base = orjson.loads(orjson.dumps(app.openapi()))
     default = host.models.get(name) if name is not None else None
-    return add_predictions(base, host.ordered(), default, has_keys=services.access.has_keys)
+    return add_predictions(
+        base, host.ordered(), default, has_keys=services.access.has_keys, has_examples=has_examples
+    )
 
 
 def _summary(model: ServedModel) -> dict[str, Any]:
@@ -190,7 +195,7 @@ def _summary(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def _details(model: ServedModel) -> dict[str, Any]:
+def _details(model: ServedModel, *, has_example: bool) -> dict[str, Any]:
     loaded = model.loaded
     threshold = loaded.threshold
     if threshold is None and loaded.task == "binary":
@@ -209,7 +214,7 @@ def _details(model: ServedModel) -> dict[str, Any]:
             {"name": field.name, "required": field.required, **field_schema(field)}
             for field in model.schema.fields
         ],
-        "example": dict(model.example) if model.example is not None else None,
+        "example": dict(model.example) if model.example is not None and has_example else None,
     }
 
 

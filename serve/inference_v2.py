@@ -67,14 +67,14 @@ class InferenceProtocol:
         return _json({"ready": is_ready}, 200 if is_ready else 503)
 
     async def model(self, request: Request) -> Response:
-        return _json(metadata(self._find(request)))
+        return _json(metadata(await self._find(request)))
 
     async def model_ready(self, request: Request) -> Response:
-        model = self._find(request)
+        model = await self._find(request)
         return _json({"name": model.name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
-        model = self._find(request)
+        model = await self._find(request)
         header_length = request.headers.get("inference-header-content-length")
         asked: Mapping[str, Any] = {}
 
@@ -89,8 +89,8 @@ class InferenceProtocol:
 
         return await self._predictor.answer(request, model, read, lambda outcome: _write(outcome, asked))
 
-    def _find(self, request: Request) -> ServedModel:
-        model = self._host.find(request.path_params["name"])
+    async def _find(self, request: Request) -> ServedModel:
+        model = await self._host.fetch(request.path_params["name"])
         wanted = request.path_params.get("version")
         if wanted is not None and wanted != str(model.version):
             raise Problem(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -60,9 +61,20 @@ _FEEDBACK_ITEM: dict[str, Any] = {
 
 
 def add_predictions(
-    document: dict[str, Any], models: Iterable[ServedModel], default: ServedModel | None, *, has_keys: bool
+    document: dict[str, Any],
+    models: Iterable[ServedModel],
+    default: ServedModel | None,
+    *,
+    has_keys: bool,
+    has_examples: bool = True,
 ) -> dict[str, Any]:
-    """Add the endpoints that predict, /feedback and /admin to FastAPI's document of the others."""
+    """Add the endpoints that predict, /feedback and /admin to FastAPI's document of the others.
+
+    Examples are rows of the training data: `has_examples` says whether they may be shown.
+    """
+    models = [model if has_examples else replace(model, example=None, documents={}) for model in models]
+    if default is not None and not has_examples:
+        default = replace(default, example=None, documents={})
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM_SCHEMA
     schemas["Feedback"] = _FEEDBACK_ITEM

@@ -39,13 +39,19 @@ def ask(
     method: str = "GET",
     body: object = None,
     timeout_s: float = TIMEOUT_S,
+    key: str | None = None,
 ) -> Reply:
-    """One request; `body` is sent as JSON. Raises UnreachableError when no answer comes in time."""
+    """One request; `body` is sent as JSON, `key` as its API key.
+
+    Raises UnreachableError when no answer comes in time.
+    """
     import http.client
 
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
     headers: Mapping[str, str] = {"Connection": "close"}
+    if key is not None:
+        headers = {**headers, "X-API-Key": key}
     content = None
     if body is not None:
         content = json.dumps(body).encode()

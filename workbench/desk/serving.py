@@ -129,6 +129,12 @@ class ServingDesk:
         rows += [(row.name, f"v{row.version} answers", "not answered") for row in state.models]
         return tuple(rows)
 
+    def key(self) -> str | None:
+        """The key that the project's server takes from this machine's own user."""
+        from serve.local_key import read_local_key
+
+        return read_local_key(self._desk.layout)
+
     def start(self) -> ServerInfo:
         """Start the project's server in a session of its own; the one that runs already, where one does.
 

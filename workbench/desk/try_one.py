@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Any
 from urllib.parse import quote
 
@@ -61,6 +62,8 @@ class TryForm:
     model: str
     version: int
     fields: tuple[FormField, ...]
+    key: str | None = attribute(default=None, repr=False)
+    """The API key to send."""
 
     def record(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The features to send. Raises FormError for what can't be meant."""
@@ -100,9 +103,9 @@ class Answer:
     is_logged: bool = True
 
 
-def form_for(url: str, model: str) -> TryForm:
+def form_for(url: str, model: str, key: str | None = None) -> TryForm:
     """The form of a model in service, filled with its example. Raises WorkbenchError where there is none."""
-    reply = ask(url, f"/models/{quote(model, safe='')}")
+    reply = ask(url, f"/models/{quote(model, safe='')}", key=key)
     found = reply.json()
     if reply.status != 200:
         raise NotFoundError(_detail(found, reply.status), "Promote a version that loads.")
@@ -111,6 +114,7 @@ def form_for(url: str, model: str) -> TryForm:
         str(found["name"]),
         int(found["version"]),
         tuple(_field(item, example) for item in found.get("signature", ())),
+        key,
     )
 
 
@@ -119,7 +123,7 @@ def predict(url: str, form: TryForm, texts: Mapping[str, str]) -> Answer:
     features = form.record(texts)
     started = time.perf_counter()
     path = f"/models/{quote(form.model, safe='')}/predict"
-    reply = ask(url, path, method="POST", body={"features": features}, timeout_s=_TIMEOUT_S)
+    reply = ask(url, path, method="POST", body={"features": features}, timeout_s=_TIMEOUT_S, key=form.key)
     took_ms = (time.perf_counter() - started) * 1000
     body = reply.json()
     if reply.status != 200:

@@ -266,7 +266,8 @@ class ServeScreen(WorkbenchScreen):
         row, server = self.served.cursor_row, self._state.server
         if row is None or server is None:
             return
-        self.ask("form", partial(try_one.form_for, server.url, row.name), partial(self._try, server.url))
+        desk, url, model = self.desk, server.url, row.name
+        self.ask("form", lambda: try_one.form_for(url, model, desk.serving.key()), partial(self._try, url))
 
     def _try(self, url: str, form: try_one.TryForm) -> None:
         if not self.is_current:
