@@ -33,12 +33,19 @@ class AdminDesk:
     """The endpoints that need a key with the admin scope; the audit trail names that key."""
 
     def __init__(
-        self, host: ModelHost, registry: Registry, settings: ServeSettings, layout: Layout | None
+        self,
+        host: ModelHost,
+        registry: Registry,
+        settings: ServeSettings,
+        layout: Layout | None,
+        *,
+        on_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._host = host
         self._registry = registry
         self._settings = settings
         self._layout = layout
+        self._on_changed = on_changed
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -58,6 +65,7 @@ class AdminDesk:
         if layout is not None:
             await _changing(lambda: append_event(layout, "reloaded", who=who))
         await asyncio.to_thread(self._host.refresh, force=True)
+        self._on_changed()
         return self._standing()
 
     async def promote(self, request: Request) -> Response:
@@ -83,6 +91,7 @@ class AdminDesk:
     async def _change(self, change: Callable[[], Transition]) -> Response:
         transition = await _changing(change)
         await asyncio.to_thread(self._host.refresh)
+        self._on_changed()
         return self._standing(
             model=transition.model, **{"from": transition.from_version, "to": transition.to_version}
         )

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from store.errors import WorkbenchError
+from serve.clerk_desk import FOLD_SECONDS, FoldingLog
+from serve.systemd import notify
 
 if TYPE_CHECKING:
     from serve.access import KeyRing
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("workbench.serve")
 
-FOLD_SECONDS = 3.0
 RETRY_SECONDS = 30.0
 """How often a version that failed to load is tried again: its files or its trust may have come back."""
 
@@ -33,9 +33,16 @@ async def working_beside(
     keys: KeyRing,
     reload_seconds: float,
     clerk: Clerk | None,
+    watchdog_s: float | None = None,
 ) -> AsyncIterator[None]:
-    """Do it while the block runs; each task has threads of its own and never waits on the event loop."""
+    """Do it while the block runs; each task has threads of its own and never waits on the event loop.
+
+    `clerk` folds the log, where this process is the one to do it; `watchdog_s` is how often systemd wants to
+    hear that the event loop turns.
+    """
     tasks = [asyncio.create_task(_follow(host, telemetry, keys, reload_seconds))]
+    if watchdog_s is not None:
+        tasks.append(asyncio.create_task(_keep_saying_alive(watchdog_s)))
     if clerk is not None:
         tasks.append(asyncio.create_task(_keep_folding(clerk)))
     try:
@@ -64,19 +71,13 @@ async def _follow(host: ModelHost, telemetry: Telemetry, keys: KeyRing, every_s:
 
 
 async def _keep_folding(clerk: Clerk) -> None:
-    said: str | None = None
+    folding = FoldingLog()
     while True:
         await asyncio.sleep(FOLD_SECONDS)
-        try:
-            report = await asyncio.to_thread(clerk.fold)
-            trouble = report.skipped
-            for torn in report.torn:
-                log.warning("a torn line in the prediction log was left out: %s", torn)
-        except WorkbenchError as error:
-            trouble = str(error)
-        except Exception as error:
-            log.exception("folding the prediction log failed")
-            trouble = str(error)
-        if trouble is not None and trouble != said:
-            log.warning("predictions stay in the spool for now: %s", trouble)
-        said = trouble
+        await asyncio.to_thread(folding.fold, clerk)
+
+
+async def _keep_saying_alive(every_s: float) -> None:
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(every_s)

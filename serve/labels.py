@@ -21,6 +21,7 @@ from store.feedback import give_feedback
 
 if TYPE_CHECKING:
     from serve.clerk import Clerk
+    from serve.clerk_desk import RemoteClerk
     from serve.settings import ServeSettings
     from store.log import PredictionLog
     from store.predictions import PredictionReader
@@ -39,7 +40,7 @@ class FeedbackDesk:
         settings: ServeSettings,
         telemetry: Telemetry,
         prediction_log: PredictionLog | None,
-        clerk: Clerk | None,
+        clerk: Clerk | RemoteClerk | None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry

@@ -9,8 +9,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,14 +25,11 @@ from store.layout import Layout
 from store.settings import StoreSettings
 
 if TYPE_CHECKING:
-    from serve.access import Access, KeyRing
-    from serve.admin import AdminDesk
     from serve.hosting import ModelHost
+    from serve.worker import Workplace
     from store.registry import Registry
 
 log = logging.getLogger("workbench.serve")
-
-KEEP_ALIVE_S = 75
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,18 @@ def serve(
     limit_threads()
     _log_to_stderr()
     from serve.access import Access, is_loopback, open_keys
-    from serve.admin import AdminDesk
+    from serve.board import Board
+    from serve.local_key import local_key
+    from serve.systemd import notify
     from store.tracking import open_registry
 
     layout = config.layout.ensure() if config.layout is not None else None
-    listener = listen_on(config)
-    with contextlib.closing(listener), _registry_layout(layout) as registry_layout:
-        address, port = listener.getsockname()[:2]
+    listeners = listen_on(config)
+    with contextlib.ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(contextlib.closing(listener))
+        registry_layout = stack.enter_context(_registry_layout(layout))
+        address, port = listeners[0].getsockname()[:2]
         is_open = is_loopback(address) or config.settings.allow_public_without_keys
         keys = open_keys(layout, on_key=on_key if config.make_key else None)
         if not keys.keys and not is_open:
@@ -90,8 +92,11 @@ def serve(
             started_at=datetime.now(UTC),
         )
         import_model_libraries()
+        # With scikit-learn's imports done, so that theirs don't bring pandas along.
+        from serve.worker import Workplace
+        from serve.workers import Supervisor
+
         registry = open_registry(config.tracking_uri, registry_layout)
-        host = _host(config, registry)
         access = Access(
             keys,
             is_local=is_loopback(address),
@@ -99,15 +104,44 @@ def serve(
             cors_origins=config.settings.cors_origins,
             allowed_hosts=config.settings.allowed_hosts,
         )
-        admin = AdminDesk(host, registry, config.settings, layout)
-        _run(config, layout, listener, host, keys, access, admin, info, on_ready)
+        place = Workplace(
+            config,
+            layout,
+            registry,
+            _host(config, registry),
+            keys,
+            access,
+            Board(config.settings.workers),
+        )
+
+        def ready() -> None:
+            notify("READY=1", f"STATUS=Serving on {info.url}")
+            if on_ready is not None:
+                on_ready(info)
+
+        with registered(layout, info) as is_the_one:
+            if layout is not None and not is_the_one:
+                log.warning("another server of this project is running; `workbench status` shows that one")
+            if layout is not None and is_the_one:
+                keys.local = stack.enter_context(local_key(layout))
+            _journal(layout, "server_started", info)
+            try:
+                if config.settings.workers > 1:
+                    Supervisor(place, listeners, registry_layout, ready).run()
+                else:
+                    _answer_alone(place, listeners[0], ready)
+            finally:
+                _journal(layout, "server_stopped", info)
 
 
-def listen_on(config: ServerConfig) -> socket.socket:
-    """The listening socket; a port held by this project's own server is said to be."""
-    from serve.ports import listen
+def listen_on(config: ServerConfig) -> list[socket.socket]:
+    """The listening sockets: one for each worker where the system shares connections out among them."""
+    from serve.ports import listen, listen_together
 
-    return listen(config.settings.host, config.settings.port)
+    settings = config.settings
+    if settings.workers > 1:
+        return listen_together(settings.host, settings.port, settings.workers)
+    return [listen(settings.host, settings.port)]
 
 
 @contextmanager
@@ -135,6 +169,8 @@ def _host(config: ServerConfig, registry: Registry) -> ModelHost:
         default=config.settings.default,
         trusted_types=config.settings.trusted_types,
         only=ModelReference.parse(config.uri) if config.uri is not None else None,
+        is_lazy=config.settings.lazy,
+        max_loaded_bytes=config.settings.max_loaded_mb * 1_000_000,
     )
     host.refresh()
     missing = [failure.reason for failure in host.failures.values() if not failure.version]
@@ -145,101 +181,28 @@ def _host(config: ServerConfig, registry: Registry) -> ModelHost:
     return host
 
 
-def _run(
-    config: ServerConfig,
-    layout: Layout | None,
-    listener: socket.socket,
-    host: ModelHost,
-    keys: KeyRing,
-    access: Access,
-    admin: AdminDesk,
-    info: ServerInfo,
-    on_ready: Callable[[ServerInfo], None] | None,
-) -> None:
-    import uvicorn
-
-    from serve.access_log import open_access_log
-    from serve.app import Services, create_app
-    from serve.background import working_beside
+def _answer_alone(place: Workplace, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Be the one worker, with a clerk of its own."""
     from serve.clerk import Clerk
-    from serve.connection import connection_class
-    from serve.http_protocol import HeadLimits, HttpProtocol, limited
-    from serve.labels import FeedbackDesk
-    from serve.predicting import Predictor
-    from serve.quick_lane import QuickLane
-    from serve.telemetry import Telemetry
-    from store.log import PredictionLog
+    from serve.systemd import notify, watchdog_interval_s
+    from serve.worker import Duties, answer_until_told
+    from serve.workers import has_terminal
 
-    prediction_log = PredictionLog(layout, config.store, writer="server") if layout is not None else None
-    clerk = Clerk(layout, config.store, config.tracking_uri) if layout is not None else None
-    telemetry = Telemetry()
-    telemetry.watch(host.ordered, lambda: _spool_bytes(layout))
-    predictor = Predictor(
-        host,
-        telemetry,
-        config.settings,
-        prediction_log,
-        log_waits=config.store.durability == "fsync",
-        spill_folder=layout.run if layout is not None else None,
+    clerk = None
+    if place.layout is not None:
+        clerk = Clerk(place.layout, place.config.store, place.config.tracking_uri)
+    duties = Duties(
+        clerk=clerk,
+        folding=clerk,
+        on_started=ready,
+        reloads_on_hangup=not has_terminal(),
+        watchdog_s=watchdog_interval_s(),
     )
-    feedback = FeedbackDesk(config.settings, telemetry, prediction_log, clerk)
-
-    @asynccontextmanager
-    async def lifespan(_app: Any) -> AsyncIterator[None]:
-        beside = working_beside(
-            host,
-            telemetry,
-            keys=keys,
-            reload_seconds=config.settings.reload_seconds,
-            clerk=clerk,
-        )
-        async with beside:
-            yield
-
-    access_log = open_access_log(config.settings, layout.root if layout is not None else Path.cwd())
-    app = create_app(
-        Services(config.settings, host, predictor, feedback, telemetry, access, admin, access_log), lifespan
-    )
-
-    protocol: type[HttpProtocol] = HttpProtocol
-    if config.store.durability != "fsync":  # what waits for the disk is nothing for the event loop
-        protocol = connection_class(QuickLane(host, telemetry, app, prediction_log))
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started and on_ready is not None:
-                on_ready(info)
-
-    head_limits = HeadLimits(config.settings.timeout, lambda reason: telemetry.refused.labels(reason).inc())
-    server = Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http=limited(protocol, head_limits),
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # see [serve] trusted_proxies
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(config.settings.timeout)),
-        )
-    )
-    with registered(layout, info) as is_the_one, _quiet_signals():
-        if layout is not None and not is_the_one:
-            log.warning("another server of this project is running; `workbench status` shows that one")
-        _journal(layout, "server_started", info)
+    with _quiet_signals():
         try:
-            server.run(sockets=[listener])
+            answer_until_told(place, listener, duties)
         finally:
-            predictor.close()
-            if access_log is not None:
-                access_log.close()
-            if prediction_log is not None:
-                prediction_log.close()
-            _journal(layout, "server_stopped", info)
+            notify("STOPPING=1")
             if clerk is not None:
                 clerk.close()
 
@@ -265,17 +228,6 @@ def _quiet_signals() -> Iterator[None]:
 
 def _ignore(_number: int, _frame: Any) -> None:
     """Signals during the last steps change nothing: they are short."""
-
-
-def _spool_bytes(layout: Layout | None) -> int:
-    """How much of the prediction log is still outside the DuckDB file."""
-    total = 0
-    if layout is not None:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(layout.spool):
-                with contextlib.suppress(OSError):
-                    total += entry.stat().st_size
-    return total
 
 
 def _journal(layout: Layout | None, what: str, info: ServerInfo) -> None:

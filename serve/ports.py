@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import sys
 from pathlib import Path
 
 from store.errors import BusyError, UsageError
@@ -44,6 +45,34 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
+
+
+def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """Listening sockets of one address, among which the system shares connections out; one where it doesn't.
+
+    Raises as `listen` does: that nobody else has the port is made sure of first, as sockets that share an
+    address would join those of another server without a word.
+    """
+    first = listen(host, port)
+    if not sys.platform.startswith("linux"):
+        return [first]
+    family, address = first.family, first.getsockname()
+    first.close()
+    together: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            together.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+    except OSError:
+        for listener in together:
+            listener.close()
+        return [listen(host, address[1])]
+    return together
 
 
 def free_port(host: str, start: int) -> int | None:

@@ -87,11 +87,11 @@ class Predictor:
         """POST /predict/batch and /models/{name}/predict/batch."""
         if is_small(request):
             return await self._predict_natively(request, always_list=True)
-        return await self._batches.answer(request, self._host.find(request.path_params.get("name")))
+        return await self._batches.answer(request, await self._host.fetch(request.path_params.get("name")))
 
     async def invoke(self, request: Request) -> Response:
         """POST /invocations and /models/{name}/invocations: MLflow's scoring protocol."""
-        model = self._host.find(request.path_params.get("name"))
+        model = await self._host.fetch(request.path_params.get("name"))
         content_type = request.headers.get("content-type", "")
         return await self.answer(
             request, model, lambda model, body: read_invocation(model, body, content_type), write_invocation
@@ -102,7 +102,7 @@ class Predictor:
         self._batches.close()
 
     async def _predict_natively(self, request: Request, *, always_list: bool) -> Response:
-        model = self._host.find(request.path_params.get("name"))
+        model = await self._host.fetch(request.path_params.get("name"))
         content_type = request.headers.get("content-type", "")
         as_csv = wants_csv(request.headers.get("accept", ""))
         is_single = False

@@ -19,8 +19,17 @@ class ServeSettings(Settings):
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
 
+    workers: int = Field(1, ge=1, le=64)
+    """Processes that answer; they share the memory of the models that are loaded at the start."""
+
     default: str | None = None
     """Model that answers `/predict`; the first in the settings unless named."""
+
+    lazy: bool = False
+    """Load models when they are first asked for; the default model is loaded at the start all the same."""
+
+    max_loaded_mb: int = Field(0, ge=0)
+    """Memory for loaded models, about; those not used for longest are let go. 0: as much as they need."""
 
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the server from a browser; none by default."""
@@ -39,6 +48,9 @@ class ServeSettings(Settings):
 
     timeout: float = Field(30.0, gt=0)
     """Seconds a request may take before it is answered with 503."""
+
+    drain_seconds: float = Field(10.0, gt=0)
+    """How long requests in progress may take to end when the server is told to stop."""
 
     concurrency: int = Field(256, ge=64)
     """Requests in progress before further ones are answered with 503."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on ([serve] port); 0: a free one."
 )
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer ([serve] workers).")
 @click.option(
     "--uri", metavar="URI", help="Serve just this: models:/NAME/STAGE, @ALIAS or /VERSION; no project needed."
 )
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 )
 @pass_invocation
 def serve(
-    invocation: Invocation, host: str | None, port: int | None, uri: str | None, make_key: bool
+    invocation: Invocation,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    uri: str | None,
+    make_key: bool,
 ) -> None:
     """Answer predictions over HTTP until ctrl-C; promotions are taken over without a restart.
 
@@ -37,7 +43,7 @@ def serve(
     from workbench.settings import served_uri
 
     uri = uri or served_uri(os.environ)
-    project, has_file = _project(invocation, host, port, uri)
+    project, has_file = _project(invocation, host, port, workers, uri)
     from serve.main import ServerConfig
     from serve.main import serve as run_server
 
@@ -54,7 +60,7 @@ def serve(
 
 
 def _project(
-    invocation: Invocation, host: str | None, port: int | None, uri: str | None
+    invocation: Invocation, host: str | None, port: int | None, workers: int | None, uri: str | None
 ) -> tuple[Project, bool]:
     """The project to serve and whether it has settings of its own; a URI needs none."""
     from workbench.settings import find_root, without_file
@@ -64,6 +70,8 @@ def _project(
         overrides["serve.host"] = host
     if port is not None:
         overrides["serve.port"] = port
+    if workers is not None:
+        overrides["serve.workers"] = workers
     if uri is not None and find_root(invocation.start) is None:
         return without_file(invocation.start, overrides), False
     return invocation.load(overrides), True

@@ -1,0 +1,200 @@
+"""One worker: the application on an event loop of its own, from its first request to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from serve.access_log import open_access_log
+from serve.admin import AdminDesk
+from serve.app import Services, create_app
+from serve.background import working_beside
+from serve.connection import connection_class
+from serve.http_protocol import HeadLimits, HttpProtocol, limited
+from serve.labels import FeedbackDesk
+from serve.predicting import Predictor
+from serve.quick_lane import QuickLane
+from serve.telemetry import Telemetry
+from store.log import PredictionLog
+
+if TYPE_CHECKING:
+    from serve.access import Access, KeyRing
+    from serve.board import Board
+    from serve.clerk import Clerk
+    from serve.clerk_desk import RemoteClerk
+    from serve.hosting import ModelHost
+    from serve.main import ServerConfig
+    from store.layout import Layout
+    from store.registry import Registry
+
+log = logging.getLogger("workbench.serve")
+
+KEEP_ALIVE_S = 75
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a worker works with; all but the registry is made once, before workers are forked."""
+
+    config: ServerConfig
+    layout: Layout | None
+    registry: Registry
+    host: ModelHost
+    keys: KeyRing
+    access: Access
+    board: Board
+
+
+@dataclass(frozen=True)
+class Duties:
+    """What is this worker's own."""
+
+    slot: int = 0
+    """Its place on the board."""
+    clerk: Clerk | RemoteClerk | None = None
+    folding: Clerk | None = None
+    """The clerk, where this worker has it fold the log."""
+    on_started: Callable[[], None] = lambda: None
+    on_changed: Callable[[], None] = lambda: None
+    """Told when the models in service were changed here: other workers should look, too."""
+    parent: socket.socket | None = None
+    """The end of this connection is the end of the worker."""
+    ignores_interrupt: bool = False
+    """Whether ctrl-C is the parent's to handle."""
+    reloads_on_hangup: bool = False
+    watchdog_s: float | None = None
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, duties: Duties) -> None:
+        super().__init__(config)
+        self._duties = duties
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._duties.on_started()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        if not (self._duties.ignores_interrupt and sig == signal.SIGINT):
+            super().handle_exit(sig, frame)
+
+
+def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties) -> None:
+    """Answer on a listening socket until SIGTERM or SIGINT; what is in progress is answered first."""
+    settings, layout, host = place.config.settings, place.layout, place.host
+    telemetry = Telemetry(place.board, duties.slot)
+    telemetry.watch(host.ordered, lambda: _spool_bytes(layout))
+    waits_for_disk = place.config.store.durability == "fsync"
+    with contextlib.ExitStack() as stack:
+        prediction_log = None
+        if layout is not None:
+            prediction_log = PredictionLog(layout, place.config.store, writer="server")
+            stack.callback(prediction_log.close)
+        predictor = Predictor(
+            host,
+            telemetry,
+            settings,
+            prediction_log,
+            log_waits=waits_for_disk,
+            spill_folder=layout.run if layout is not None else None,
+        )
+        stack.callback(predictor.close)
+        access_log = open_access_log(settings, layout.root if layout is not None else Path.cwd())
+        if access_log is not None:
+            stack.callback(access_log.close)
+        services = Services(
+            settings,
+            host,
+            predictor,
+            FeedbackDesk(settings, telemetry, prediction_log, duties.clerk),
+            telemetry,
+            place.access,
+            AdminDesk(host, place.registry, settings, layout, on_changed=duties.on_changed),
+            access_log,
+        )
+
+        @asynccontextmanager
+        async def lifespan(_app: Any) -> AsyncIterator[None]:
+            _listen_to_others(host, telemetry, duties, server)
+            beside = working_beside(
+                host,
+                telemetry,
+                keys=place.keys,
+                reload_seconds=settings.reload_seconds,
+                clerk=duties.folding,
+                watchdog_s=duties.watchdog_s,
+            )
+            async with beside:
+                yield
+
+        app = create_app(services, lifespan)
+        protocol: type[HttpProtocol] = HttpProtocol
+        if not waits_for_disk:  # the event loop must not
+            protocol = connection_class(QuickLane(host, telemetry, app, prediction_log))
+        server = _Server(
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                http=limited(protocol, HeadLimits(settings.timeout, telemetry.count_refused)),
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,  # see [serve] trusted_proxies
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+            ),
+            duties,
+        )
+        server.run(sockets=[listener])
+
+
+def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, server: uvicorn.Server) -> None:
+    """Follow the parent's end, and reload on SIGHUP."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        if await asyncio.to_thread(host.refresh, force=True):
+            telemetry.swaps.inc()
+
+    def start_reload() -> None:
+        task = asyncio.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def parent_ended() -> None:
+        assert duties.parent is not None
+        loop.remove_reader(duties.parent)
+        log.warning("the server's parent process is gone: this worker ends, too")
+        server.should_exit = True
+
+    if duties.reloads_on_hangup:
+        with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
+            loop.add_signal_handler(signal.SIGHUP, start_reload)
+    if duties.parent is not None:
+        loop.add_reader(duties.parent, parent_ended)
+
+
+def _spool_bytes(layout: Layout | None) -> int:
+    """How much of the prediction log is still outside the DuckDB file."""
+    total = 0
+    if layout is not None:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(layout.spool):
+                with contextlib.suppress(OSError):
+                    total += entry.stat().st_size
+    return total
