@@ -137,15 +137,15 @@ class QuickLane:
         latencies = [(ended - item.started) * 1000 for item in asked]
         ids = self._logged(model, batch, predictions, asked, latencies)
         rows = answer_rows(model.loaded, model.name, model.version, predictions, ids, 0.0)
-        for item, row, latency_ms in zip(asked, rows, latencies, strict=True):
-            row["latency_ms"] = round(latency_ms, 3)
-            item.asking.answer(orjson.dumps(row), item.request_id)
         counters = self._telemetry.of(model)
         counters.answered.inc(len(asked))
         self._telemetry.tutorial_success.inc(len(asked))
         for latency_ms in latencies:
             counters.latency.observe(latency_ms / 1000)
             self._telemetry.tutorial_latency.observe(latency_ms / 1000)
+        for item, row, latency_ms in zip(asked, rows, latencies, strict=True):
+            row["latency_ms"] = round(latency_ms, 3)
+            item.asking.answer(orjson.dumps(row), item.request_id)
 
     def _logged(
         self,
