@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import FastAPI
@@ -22,11 +23,13 @@ from serve.access import Access
 from serve.access_log import AccessLog
 from serve.admin import AdminDesk
 from serve.clients import Clients
+from serve.drift_view import DriftView
 from serve.gate import Gate, answer_http_exception, answering_problems, request_id_of
 from serve.hosting import ModelHost
 from serve.inference_v2 import InferenceProtocol
 from serve.labels import FeedbackDesk
 from serve.openapi import add_predictions, field_schema
+from serve.openapi_protocols import problem_responses
 from serve.predicting import Predictor
 from serve.problems import Problem, problem_response
 from serve.rate import RateLimit
@@ -49,6 +52,7 @@ class Services:
     access: Access
     admin: AdminDesk
     access_log: AccessLog | None = None
+    drift: DriftView | None = None
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
@@ -76,6 +80,8 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
     app.router.routes += InferenceProtocol(services.host, predictor).routes()
     app.router.routes += services.admin.routes()
     _add_views(app, services)
+    if services.drift is not None:
+        services.telemetry.registry.register(services.drift)
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(Problem, _answer_problem)
@@ -146,6 +152,8 @@ def _add_views(app: FastAPI, services: Services) -> None:
 
     @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
     async def metrics() -> Response:
+        if services.drift is not None:
+            await asyncio.to_thread(services.drift.refresh)
         return Response(services.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     @app.get("/models", tags=["models"], summary="The models in service, and those that should be")
@@ -161,6 +169,18 @@ def _add_views(app: FastAPI, services: Services) -> None:
     async def model(name: str, request: Request) -> dict[str, Any]:
         sees_data = services.access.may_see_data(request.scope["key"])
         return _details(host.find(name), has_example=sees_data)
+
+    @app.get(
+        "/models/{name}/drift",
+        tags=["models"],
+        summary="The monitor's newest report on a model",
+        responses={**problem_responses("401", "403", "404", "422", "503")},
+    )
+    async def drift(
+        name: str, version: int | None = None, role: Literal["champion", "challenger"] = "champion"
+    ) -> dict[str, Any]:
+        view = services.drift if services.drift is not None else DriftView(None)
+        return await asyncio.to_thread(view.report, name, version, role)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> Response:

@@ -21,6 +21,7 @@ from serve.admin import AdminDesk
 from serve.app import Services, create_app
 from serve.background import working_beside
 from serve.connection import connection_class
+from serve.drift_view import DriftView
 from serve.http_protocol import HeadLimits, HttpProtocol, limited
 from serve.labels import FeedbackDesk
 from serve.predicting import Predictor
@@ -123,6 +124,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             place.access,
             AdminDesk(host, place.registry, settings, layout, on_changed=duties.on_changed),
             access_log,
+            DriftView(layout),
         )
 
         @asynccontextmanager
