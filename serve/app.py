@@ -37,6 +37,9 @@ from serve.served_model import ServedModel
 from serve.settings import ServeSettings
 from serve.telemetry import CONTENT_TYPE, Telemetry
 
+_DRIFT_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: answer for status, answer in problem_responses("401", "403", "404", "422", "503").items()
+}
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
@@ -174,7 +177,7 @@ def _add_views(app: FastAPI, services: Services) -> None:
         "/models/{name}/drift",
         tags=["models"],
         summary="The monitor's newest report on a model",
-        responses={**problem_responses("401", "403", "404", "422", "503")},
+        responses=dict(_DRIFT_PROBLEMS),
     )
     async def drift(
         name: str, version: int | None = None, role: Literal["champion", "challenger"] = "champion"
