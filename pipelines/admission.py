@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.settings import PipelineSettings
-from pipelines.summary import FileSummary, merge_columns, summarize
-from pipelines.tally import ColumnTally
+from pipelines.summary import FileSummary, summarize
 from pipelines.validate import DataSoFar, Finding, Report, judge
 from store.alerts import clear_alert, raise_alert
 from store.errors import DataError, WorkbenchError
@@ -110,13 +109,11 @@ def examine(
 def data_so_far(layout: Layout, pipeline: str) -> DataSoFar:
     """The columns of all accepted files that are there."""
     result = DataSoFar()
-    columns: dict[str, ColumnTally] = {}
     for file in list_files(layout, pipeline=pipeline, with_reports=True):
         is_accepted = file.state in ACCEPTED or file.before in ACCEPTED
         summary = (file.report or {}).get("summary") if is_accepted else None
         if summary:
-            merge_columns(summary["columns"], columns)
-    result.add(columns)
+            result.add(FileSummary.from_json(summary).columns)
     return result
 
 
