@@ -6,22 +6,23 @@ server's helper process. A lock sees to it that one does at a time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.errors import BusyError, WorkbenchError
+from store.errors import BusyError, UsageError, WorkbenchError
 from store.layout import SETTINGS_FILE
 
 if TYPE_CHECKING:
     from pipelines.drift.live import LiveDrift, Watched
-    from pipelines.drift.report import DriftReport
+    from pipelines.monitor_settings import MonitorSettings
     from store.profile import Profile
-    from store.slices import Key
+    from store.slices import Key, Segment
     from workbench.settings import Project
 
 log = logging.getLogger("workbench.monitor")
@@ -107,13 +108,43 @@ class Monitor:
         except BusyError as error:
             return Tick(skipped=error.message)
 
-    def report(self, key: Key, now: datetime | None = None) -> DriftReport | None:
-        """The newest window of a version as it is now, without waiting for a tick; None without reference."""
+    def catch_up(self) -> None:
+        """Take in what the spool holds and do what is due, where nobody else does it and the disk allows."""
+        from store.fold import fold
+
+        project = self._load()
+        with contextlib.suppress(WorkbenchError):
+            fold(project.layout, project.settings.store)
+            self.tick()
+
+    def current(
+        self,
+        key: Key,
+        *,
+        window: str | None = None,
+        segment: Segment | None = None,
+        now: datetime | None = None,
+    ) -> dict[str, Any]:
+        """The report, as JSON, on the newest window of a version as it is now.
+
+        `window` stands for the setting of that name; of a version without reference there are no verdicts.
+        Raises UsageError for a window that is none.
+        """
+        now = now or datetime.now(UTC)
         project = self._load()
         watched = self._watched(project, key)
         if watched is None:
-            return None
-        return self._live_drift(project).report(watched, now or datetime.now(UTC))
+            return _without_reference(project, key, now)
+        if window is not None:
+            watched = replace(watched, settings=_with_window(watched.settings, window))
+        live = self._live_drift(project)
+        if segment is not None:
+            return live.segment_report(watched, segment, now).as_json()
+        report = live.report(watched, now)
+        if report.current_rows and report.start is not None and report.end is not None:
+            details = self._performance(project, key, report.start, report.end)
+            report = replace(report, performance=details["metrics"])
+        return report.as_json()
 
     def _tick(self, project: Project, now: datetime) -> Tick:
         from store.slices import SliceReader
@@ -162,8 +193,6 @@ class Monitor:
         silence = staleness([start for start, _ in volumes], now)
         self._measure(project, key, volumes, seen, now)
         extra = [] if silence is None else [silence]
-        from dataclasses import replace
-
         report = replace(report, checks=[*report.checks, *extra], performance=seen.performance)
         save_report(layout, report.as_json())
         raised += settle_live(layout, watched, report, seen.concept)
@@ -181,24 +210,27 @@ class Monitor:
         """How well the version does, over its latest rows; costs more than the rest, so less often."""
         if seen.performance_at is not None and now - seen.performance_at < PERFORMANCE_EVERY:
             return
-        from pipelines.performance import performance_details
-
         start, rows = now, 0
         for begin, n in reversed(volumes):
             if rows >= PERFORMANCE_ROWS or begin < now - PERFORMANCE_SPAN:
                 break
             start, rows = begin, rows + n
-        details = performance_details(
+        details = self._performance(project, key, start, now)
+        seen.performance, seen.concept = details["metrics"], details["concept"]
+        seen.performance_at = now
+
+    def _performance(self, project: Project, key: Key, start: datetime, end: datetime) -> dict[str, Any]:
+        from pipelines.performance import performance_details
+
+        return performance_details(
             project.layout,
             key.model,
             key.version,
             key.role,
             start=start,
-            end=now + timedelta(seconds=1),
-            reference=seen.profile,
+            end=end + timedelta(seconds=1),
+            reference=self._seen[key].profile,
         )
-        seen.performance, seen.concept = details["metrics"], details["concept"]
-        seen.performance_at = now
 
     def _watched(self, project: Project, key: Key) -> Watched | None:
         """A version with its reference and settings; None without reference."""
@@ -279,6 +311,39 @@ class Monitor:
         if self._project is None or stamp != self._settings_at:
             self._project, self._settings_at, self._live = load_project(self._root), stamp, None
         return self._project
+
+
+def _with_window(settings: MonitorSettings, window: str) -> MonitorSettings:
+    from pydantic import ValidationError
+
+    try:
+        return type(settings).model_validate({**settings.model_dump(), "window": window})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"--window {window}: {reason}", "For example: --window 24h, --window 500."
+        ) from error
+
+
+def _without_reference(project: Project, key: Key, now: datetime) -> dict[str, Any]:
+    """What can be said of a version that nothing is known to compare with."""
+    from pipelines.drift.report import DriftReport
+    from store.slices import SliceReader
+
+    rows = sum(n for _, n in SliceReader(project.layout).moments(key, now - ACTIVE))
+    return DriftReport(
+        reference_rows=None,
+        current_rows=rows,
+        features=(),
+        prediction=None,
+        model=key.model,
+        version=key.version,
+        role=key.role,
+        note=(
+            f"{key.model} version {key.version} has no reference; make one: "
+            f"workbench monitor profile {key.model}/{key.version} --data FILE"
+        ),
+    ).as_json()
 
 
 def importances(project: Project, model: str, version: int) -> dict[str, float]:

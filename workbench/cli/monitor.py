@@ -1,18 +1,85 @@
-"""`workbench monitor`: what predictions are compared with."""
+"""`workbench monitor`: whether what a model sees still is what it was trained on."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.cli import completions
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
+if TYPE_CHECKING:
+    from store.slices import Key
 
-@click.group()
+
+class _ShowByDefault(click.Group):
+    """A group in which whatever is no subcommand is meant for `show`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ShowByDefault, subcommand_metavar="[MODEL] [OPTIONS] | COMMAND …")
 def monitor() -> None:
-    """What a model's predictions are compared with."""
+    """What drifted: `workbench monitor [MODEL]`, and one column in full with --explain COLUMN.
+
+    MODEL may name a version: bikes/3, bikes@challenger. More: workbench monitor show --help.
+    """
+
+
+@monitor.command()
+@click.argument("model", required=False, shell_complete=completions.models)
+@click.option("--explain", metavar="COLUMN", help="Everything that led to the verdict on one column.")
+@click.option("--window", metavar="TIME|ROWS", help="In place of the setting: 1h, 24h, 500.")
+@click.option("--segment", metavar="COLUMN=VALUE", help="Only rows with that value.")
+@click.option("--history", is_flag=True, help="The verdicts on the last windows instead.")
+@json_option
+@pass_invocation
+def show(
+    invocation: Invocation,
+    model: str | None,
+    explain: str | None,
+    window: str | None,
+    segment: str | None,
+    history: bool,
+    as_json: bool,
+) -> None:
+    """Judge the newest window of MODEL, or of every model in service."""
+    from store.errors import NotFoundError
+    from workbench import drift_text
+    from workbench.output import print_json
+
+    if history:
+        _show_history(invocation, model, as_json)
+        return
+    reports = reports_of(invocation, model, window=window, segment=segment)
+    if explain is not None:
+        for report in reports:
+            found = drift_text.find_feature(report, explain)
+            if found is None:
+                from workbench.settings import nearest
+
+                known = list(drift_text.names(report))
+                raise NotFoundError(
+                    f"{report['model']} version {report['version']} has no column {explain!r} to explain",
+                    nearest(explain, known) or f"There are: {', '.join(known) or 'none'}.",
+                )
+            if as_json:
+                print_json(found)
+            else:
+                drift_text.print_case(report, found)
+        return
+    if as_json:
+        print_json(reports[0] if model is not None else reports)
+        return
+    for place, report in enumerate(reports):
+        if place:
+            print()
+        drift_text.print_report(report)
 
 
 @monitor.command()
@@ -38,6 +105,7 @@ def profile(invocation: Invocation, model: str, data: Path, ordered: bool, as_js
         raise NotFoundError(f"no file {data}", "Check the path.")
     version = resolve_version(invocation, model)
     from pipelines.profiling import profile_file
+    from store.findings import forget
     from store.model_files import load_model
     from store.references import publish_reference
 
@@ -47,6 +115,7 @@ def profile(invocation: Invocation, model: str, data: Path, ordered: bool, as_js
     )
     made = profile_file(loaded, data, redact=settings.store.redact, ordered_by_time=ordered)
     path = publish_reference(invocation.layout, version.name, version.version, made)
+    forget(invocation.layout, version.name, version.version)
     if as_json:
         print_json(
             {
@@ -60,3 +129,104 @@ def profile(invocation: Invocation, model: str, data: Path, ordered: bool, as_js
         return
     what = f"{made.rows:,} rows, {len(made.features)} features"
     say(f"{version.name} version {version.version}: reference of {what}.")
+
+
+def reports_of(
+    invocation: Invocation, model: str | None, *, window: str | None = None, segment: str | None = None
+) -> list[dict[str, Any]]:
+    """Reports, as JSON, on the newest window of MODEL, or of every model in service.
+
+    Looks at the log as it is now; where nobody else watches, what is due is judged first, so that alerts
+    are as new as the report. Raises NotFoundError for a model that isn't registered.
+    """
+    from store.errors import UsageError
+    from store.slices import Segment
+    from workbench.monitoring import Monitor
+
+    if segment is not None and "=" not in segment:
+        raise UsageError(
+            f"--segment {segment}: write it as COLUMN=VALUE", "For example: --segment country=FR"
+        )
+    part = None if segment is None else Segment(*segment.split("=", 1))
+    keys = _keys(invocation, model)
+    watch = Monitor(invocation.project.root)
+    watch.catch_up()
+    return [watch.current(key, window=window, segment=part) for key in keys]
+
+
+def _keys(invocation: Invocation, model: str | None) -> list[Key]:
+    """Version and role of MODEL (its champion unless it names another), or of all champions."""
+    from store.errors import NotFoundError
+    from store.slices import Key
+
+    if model is not None:
+        name, version, role = _one(invocation, model)
+        return [Key(name, version, role)]
+    keys = []
+    for registered in invocation.registry.models():
+        if registered.champion is not None:
+            keys.append(Key(registered.name, registered.champion))
+        if registered.challenger is not None:
+            keys.append(Key(registered.name, registered.challenger, "challenger"))
+    if not keys:
+        raise NotFoundError("no model is in service", "Promote a version: workbench models promote NAME.")
+    from store.references import published_references
+
+    # A challenger that answers nothing has nothing to show.
+    known = published_references(invocation.layout)
+    return [key for key in keys if key.role == "champion" or (key.model, key.version) in known]
+
+
+def _one(invocation: Invocation, text: str) -> tuple[str, int, str]:
+    from store.errors import NotFoundError
+
+    name, at, which = text.removeprefix("models:/").partition("@")
+    if not at:
+        name, _, which = name.partition("/")
+    registry = invocation.registry
+    registered = registry.model(name)
+    if not which:
+        if registered.champion is None:
+            raise NotFoundError(
+                f"{name} has no champion",
+                f"Promote a version (workbench models promote {name}) or name one: {name}/latest.",
+            )
+        return name, registered.champion, "champion"
+    version = registry.version(name, which).version
+    return name, version, "challenger" if version == registered.challenger else "champion"
+
+
+def _show_history(invocation: Invocation, model: str | None, as_json: bool) -> None:
+    from store.findings import recent
+    from workbench.output import Cell, Column, print_json, print_table
+
+    name, version, role = (None, None, None) if model is None else _one(invocation, model)
+    found = recent(invocation.layout, name, version=version, role=role, limit=200)
+    if as_json:
+        print_json([one.as_json() for one in found])
+        return
+    from workbench.drift_text import STYLES
+
+    print_table(
+        [
+            Column("window ends"),
+            Column("model", flexible=True),
+            Column("version", "right"),
+            Column("segment", flexible=True, is_optional=True),
+            Column("rows", "right"),
+            Column("severity"),
+            Column("flagged", wraps=True),
+        ],
+        [
+            [
+                one.end.strftime("%Y-%m-%d %H:%M"),
+                one.model,
+                str(one.version),
+                one.segment,
+                f"{one.rows:,}",
+                Cell(one.severity, STYLES.get(one.severity, "")),
+                ", ".join(name for name, verdict in one.features.items() if verdict["flagged"]),
+            ]
+            for one in found
+        ],
+    )

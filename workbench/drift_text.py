@@ -1,0 +1,312 @@
+"""Drift reports in words: tables for the terminal, Markdown for a pull request, the case of one column.
+
+All of it is made from a report's JSON, so a stored one prints like a fresh one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.output import MISSING, Cell, Column, number, print_pairs, print_table, print_title
+
+MARKS = {"critical": "■", "warning": "▲", "watch": "●", "ok": "·", "insufficient": "?"}
+STYLES = {"critical": "bold red", "warning": "yellow", "watch": "cyan", "ok": "dim", "insufficient": "dim"}
+
+Report = Mapping[str, Any]
+
+
+def print_report(report: Report) -> None:
+    """The report as tables on stdout, what drifted first."""
+    print_title(title_of(report), subtitle_of(report))
+    rows: list[list[str | Cell]] = [_row(one) for one in _judged(report)]
+    if rows:
+        print_table(
+            [
+                Column("", flexible=False),
+                Column("feature", flexible=True),
+                Column("severity"),
+                Column("effect", "right"),
+                Column("adjusted p", "right"),
+                Column("mean was", "right", is_optional=True),
+                Column("is", "right", is_optional=True),
+                Column("missing was", "right", extra=True),
+                Column("is", "right", extra=True),
+                Column("why", wraps=True, is_optional=True),
+            ],
+            rows,
+        )
+    checks = [check for check in report.get("checks", ()) if check["severity"] != "insufficient"]
+    if checks:
+        print()
+        print_table(
+            [Column(""), Column("check"), Column("what was found", wraps=True)],
+            [[_mark(c["severity"]), c["kind"].replace("_", " "), c["message"]] for c in checks],
+        )
+    if report.get("performance"):
+        print()
+        print_table(
+            [
+                Column("metric"),
+                Column("value", "right"),
+                Column("from … to"),
+                Column("was", "right"),
+                Column(""),
+            ],
+            [_performance_row(one) for one in report["performance"]],
+        )
+    if report.get("note"):
+        print_title("", report["note"])
+
+
+def title_of(report: Report) -> str:
+    """`bikes version 3: critical drift`."""
+    who = "Drift" if report.get("model") is None else f"{report['model']} version {report['version']}"
+    if report.get("role") not in (None, "champion"):
+        who += f" ({report['role']})"
+    if report.get("segment"):
+        who += f" where {report['segment']}"
+    return f"{who}: {headline(report)}"
+
+
+def headline(report: Report) -> str:
+    """The whole verdict in a few words."""
+    severity = report["severity"]
+    if severity == "insufficient":
+        return f"not enough rows to tell ({report['current_rows']})"
+    if severity == "ok":
+        return "no drift"
+    flagged = [one["name"] for one in report["features"] if one["flagged"]]
+    if report.get("prediction") and report["prediction"]["flagged"]:
+        flagged.append("the predictions")
+    if not flagged:
+        return f"{severity}, see the checks"
+    more = f" and {len(flagged) - 3} more" if len(flagged) > 3 else ""
+    return f"{severity}: {', '.join(flagged[:3])}{more}"
+
+
+def subtitle_of(report: Report) -> str:
+    """Rows and times of both sides."""
+    rows = f"{report['current_rows']:,} rows"
+    if report.get("reference_rows") is not None:
+        rows += f" against {report['reference_rows']:,}"
+    window = report.get("window") or {}
+    if window.get("start") and report["current_rows"]:
+        rows += f", {window['start'][:16].replace('T', ' ')} to {window['end'][:16].replace('T', ' ')} UTC"
+        if window.get("extended"):
+            rows += " (reaching back for enough rows)"
+    return rows
+
+
+def markdown(report: Report) -> str:
+    """The report for a pull request or an issue."""
+    lines = [f"### {_plain(title_of(report))}", "", _plain(subtitle_of(report)), ""]
+    judged = _judged(report)
+    flagged = [one for one in judged if one["flagged"] or one["severity"] == "insufficient"]
+    if flagged:
+        lines += [
+            "| | feature | severity | effect | adjusted p | mean | missing | why |",
+            "|---|---|---|--:|--:|--:|--:|---|",
+        ]
+        for one in flagged:
+            mean = f"{number(one['reference']['mean'])} → {number(one['current']['mean'])}"
+            missing = f"{_percent(one['reference']['missing'])} → {_percent(one['current']['missing'])}"
+            lines.append(
+                f"| {MARKS[one['severity']]} | {_plain(one['name'])} | {one['severity']} |"
+                f" {_effect(one['effect'])} | {_p(one['p_adjusted'])} | {mean} | {missing} |"
+                f" {_plain(one['reason'])} |"
+            )
+        lines.append("")
+    quiet = len(judged) - len(flagged)
+    if quiet:
+        lines += [f"{quiet} of {len(judged)} without drift.", ""]
+    for check in report.get("checks", ()):
+        if check["severity"] != "ok" or check["kind"] == "new_categories":
+            lines.append(f"- {MARKS[check['severity']]} {_plain(check['message'])}")
+    if report.get("performance"):
+        lines += ["", "| metric | value | interval | was | |", "|---|--:|---|--:|---|"]
+        for one in report["performance"]:
+            cells = [cell.text if isinstance(cell, Cell) else cell for cell in _performance_row(one)]
+            lines.append(f"| {' | '.join(map(_plain, cells))} |")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def print_case(report: Report, one: Mapping[str, Any]) -> None:
+    """All that led to the verdict on one feature: counts, statistics, thresholds, and the reason in words."""
+    print_title(f"{one['name']}: {one['severity']}", f"{one['kind']}, {subtitle_of(report)}")
+    print(sentence(one, report))
+    shape = one["distribution"]
+    both = list(zip(shape["labels"], shape["reference"], shape["current"], strict=True))
+    totals = [sum(shape[side]) or 1 for side in ("reference", "current")]
+    print()
+    print_table(
+        [
+            Column("value" if one["kind"] == "categorical" else "bin", flexible=True),
+            Column("reference", "right"),
+            Column("share", "right"),
+            Column("window", "right"),
+            Column("share", "right"),
+        ],
+        [
+            [label, f"{was:,}", _percent(was / totals[0]), f"{now:,}", _percent(now / totals[1])]
+            for label, was, now in both
+            if was or now
+        ],
+    )
+    print()
+    print_table(
+        [Column(""), Column("reference", "right"), Column("window", "right")],
+        [
+            ["rows", f"{one['reference']['n']:,}", f"{one['current']['n']:,}"],
+            ["mean", number(one["reference"]["mean"]), number(one["current"]["mean"])],
+            ["sd", number(one["reference"]["sd"]), number(one["current"]["sd"])],
+            ["missing", _percent(one["reference"]["missing"]), _percent(one["current"]["missing"])],
+        ],
+    )
+    if one["tests"]:
+        print()
+        print_table(
+            [Column("test"), Column("statistic", "right"), Column("df", "right"), Column("p", "right")],
+            [
+                [
+                    _TESTS.get(test["name"], test["name"]),
+                    f"{test['statistic']:.5g}",
+                    MISSING if test["degrees"] is None else str(test["degrees"]),
+                    _p(test["p_value"]),
+                ]
+                for test in one["tests"]
+            ],
+        )
+    print()
+    limits, importance = one["thresholds"], one["importance"]
+    print_pairs(
+        [
+            ("p of its tests together", _p(one["p_value"])),
+            ("p adjusted for all features", _p(one["p_adjusted"])),
+            ("effect", f"{_effect(one['effect'])} (of {one['effect_of']})"),
+            *((_STATISTICS.get(name, name), f"{value:.5g}") for name, value in one["statistics"].items()),
+            (
+                "thresholds",
+                ", ".join(f"{name} {limit:.3g}" for name, limit in limits.items()),
+            ),
+            ("the reference's own windows", f"{one['floor']:.3g}" if one["floor"] else MISSING),
+            (
+                "importance to the model",
+                _percent(importance),
+            ),
+        ]
+    )
+
+
+def sentence(one: Mapping[str, Any], report: Report) -> str:
+    """The reason of a verdict in words."""
+    name, severity = one["name"], one["severity"]
+    if severity == "insufficient":
+        return f"{name} is not judged: {one['reason']}."
+    if report["method"] == "classic":
+        return f"{name} is {severity} by the classic rules: {one['reason']}."
+    if one["p_adjusted"] is None:
+        return f"{name} is {severity}: {one['reason']}."
+    tests = " and ".join(_TESTS.get(test["name"], test["name"]) for test in one["tests"])
+    chance = (
+        f"By {tests}, a difference as large comes about by chance with p = {_p(one['p_value'])};"
+        f" adjusted for the number of features that is {_p(one['p_adjusted'])}"
+    )
+    if one["p_adjusted"] >= 0.05:
+        return f"{name} is ok. {chance}, which is not under 0.05: no more than chance."
+    limits = one["thresholds"]
+    size = f"Its effect is {_effect(one['effect'])}"
+    if not one["flagged"]:
+        own = (
+            f", less than windows of the reference differ among themselves ({limits['watch']:.3g})"
+            if one["floor"] > 0.02
+            else f", less than the {limits['watch']:.3g} from which on it is flagged"
+        )
+        return f"{name} is ok. {chance}: it is real. {size}{own}."
+    return f"{name} is {severity}. {chance}: it is real. {size}; {severity} begins at {limits[severity]:.3g}."
+
+
+_TESTS = {
+    "ks": "Kolmogorov–Smirnov",
+    "chi_square": "χ²",
+    "missing": "missing share",
+    "unseen": "new categories",
+}
+_STATISTICS = {
+    "ks": "KS distance",
+    "chi_square": "χ²",
+    "psi": "PSI (+0.5)",
+    "psi_bias": "PSI expected by chance",
+    "wasserstein": "Wasserstein distance",
+    "wasserstein_sd": "Wasserstein in standard deviations",
+    "jensen_shannon": "Jensen–Shannon distance",
+    "hellinger": "Hellinger distance",
+    "missing_change": "change of the missing share",
+    "unseen": "share of new categories",
+}
+
+
+def _judged(report: Report) -> list[Mapping[str, Any]]:
+    prediction = report.get("prediction")
+    return [*report["features"], *([] if prediction is None else [prediction])]
+
+
+def _row(one: Mapping[str, Any]) -> list[str | Cell]:
+    severity = one["severity"]
+    return [
+        _mark(severity),
+        one["name"],
+        Cell(severity, STYLES[severity]),
+        _effect(one["effect"]),
+        _p(one["p_adjusted"]),
+        number(one["reference"]["mean"]),
+        number(one["current"]["mean"]),
+        _percent(one["reference"]["missing"]),
+        _percent(one["current"]["missing"]),
+        one["reason"] if one["flagged"] or severity == "insufficient" else "",
+    ]
+
+
+def _performance_row(one: Mapping[str, Any]) -> list[str | Cell]:
+    note = "dropped" if one.get("dropped") else "estimated" if one.get("estimated") else ""
+    low, high = one.get("low"), one.get("high")
+    interval = MISSING if low is None or high is None else f"{number(low)} … {number(high)}"
+    return [
+        one["metric"],
+        number(one["value"]),
+        interval,
+        number(one.get("reference")),
+        Cell(note, "bold red" if note == "dropped" else "dim"),
+    ]
+
+
+def _mark(severity: str) -> Cell:
+    return Cell(MARKS[severity], STYLES[severity])
+
+
+def _effect(effect: float | None) -> str:
+    return MISSING if effect is None else f"{effect:.3f}"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return MISSING
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}" if p > 0 else "< 1e-300"
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{share:.1%}"
+
+
+def _plain(text: object) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def find_feature(report: Report, name: str) -> Mapping[str, Any] | None:
+    """The feature called so, or the prediction."""
+    return next((one for one in _judged(report) if one["name"] == name), None)
+
+
+def names(report: Report) -> Sequence[str]:
+    """Everything that was judged."""
+    return [one["name"] for one in _judged(report)]
