@@ -37,9 +37,9 @@ from serve.served_model import ServedModel
 from serve.settings import ServeSettings
 from serve.telemetry import CONTENT_TYPE, Telemetry
 
-_DRIFT_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: answer for status, answer in problem_responses("401", "403", "404", "422", "503").items()
-}
+_DRIFT_PROBLEMS: dict[int | str, dict[str, Any]] = dict(
+    problem_responses("401", "403", "404", "422", "503").items()
+)
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 

@@ -47,11 +47,11 @@ _THREADS = 2
 T = TypeVar("T")
 
 
-def is_small(request: Request) -> bool:
-    """Whether a batch is small enough to be held as a whole."""
+def is_small(request: Request, limit: int) -> bool:
+    """Whether a batch is small enough to be held as a whole: by itself, and by the limit of all bodies."""
     declared = request.headers.get("content-length", "")
     is_plain = request.headers.get("content-encoding", "identity") == "identity"
-    return is_plain and declared.isdigit() and len(declared) < 10 and int(declared) <= WHOLE_BYTES
+    return is_plain and declared.isdigit() and len(declared) < 10 and int(declared) <= min(limit, WHOLE_BYTES)
 
 
 class BatchDesk:

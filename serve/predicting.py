@@ -85,7 +85,7 @@ class Predictor:
 
     async def predict_batch(self, request: Request) -> Response:
         """POST /predict/batch and /models/{name}/predict/batch."""
-        if is_small(request):
+        if is_small(request, self._settings.max_body):
             return await self._predict_natively(request, always_list=True)
         return await self._batches.answer(request, await self._host.fetch(request.path_params.get("name")))
 
