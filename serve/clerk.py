@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,12 +30,18 @@ log = logging.getLogger("workbench.serve")
 
 IDLE_SECONDS = 60.0
 """How long without work before the helper is let go, with its memory."""
+LOOK_SECONDS = 5.0
+"""How often at most what is new in the log is looked at beside."""
+REST_SECONDS = 600.0
+"""How often it is looked at when nothing is new: silence is news too."""
 
 
 class Clerk:
     """The server's end: starts the helper when there is work. Safe for threads, one request at a time."""
 
-    def __init__(self, layout: Layout, settings: StoreSettings, tracking_uri: str = "") -> None:
+    def __init__(
+        self, layout: Layout, settings: StoreSettings, tracking_uri: str = "", *, beside: str | None = None
+    ) -> None:
         self._layout = layout
         self._settings = settings
         self._tracking_uri = tracking_uri
@@ -42,6 +49,9 @@ class Clerk:
         self._process: subprocess.Popen[bytes] | None = None
         self._used_at = 0.0
         self._seen: dict[str, int] | None = None
+        self._beside = beside
+        self._looked_at = -REST_SECONDS
+        self._has_news = True
 
     def fold(self) -> FoldReport:
         """Fold the spool, where anything in it changed. Raises StorageError as `store.fold.fold` does."""
@@ -51,7 +61,25 @@ class Clerk:
             return FoldReport()
         answer = self._ask({"do": "fold"})
         self._seen = None if answer.get("skipped") or answer.get("pending") else present
+        self._has_news = self._has_news or bool(answer.get("predictions") or answer.get("feedback"))
         return FoldReport(**answer)
+
+    def look_beside(self) -> None:
+        """Have the function called that looks at the log, where one is set and it is time.
+
+        While the helper is there, also once a minute; for its sake alone it is started every ten.
+        """
+        since = time.monotonic() - self._looked_at
+        rest = IDLE_SECONDS / 2 if self._process is not None else REST_SECONDS
+        if self._beside is None or since < (LOOK_SECONDS if self._has_news else rest):
+            return
+        self._has_news, self._looked_at = False, time.monotonic()
+        used_at = self._used_at
+        answer = self._ask({"do": "beside"})
+        if used_at:
+            self._used_at = used_at
+        for problem in answer.get("problems", ()):
+            log.warning("watching for drift: %s", problem)
 
     def known_ids(self, ids: Collection[str]) -> set[str]:
         """Those of `ids` that are of logged predictions (see PredictionReader)."""
@@ -95,6 +123,7 @@ class Clerk:
             "state": str(self._layout.state),
             "settings": self._settings.model_dump(mode="json"),
             "tracking_uri": self._tracking_uri,
+            "beside": self._beside,
         }
         assert process.stdin is not None
         process.stdin.write(json.dumps(setup).encode() + b"\n")
@@ -164,12 +193,17 @@ def main(source: IO[bytes], sink: IO[bytes]) -> None:
     layout = Layout(root=Path(setup["root"]), state=Path(setup["state"]))
     settings = StoreSettings.model_validate(setup["settings"])
     reader = PredictionReader(layout)
+    beside = _function(setup["beside"]) if setup.get("beside") else None
     references = RunReferences(layout, setup["tracking_uri"]) if setup["tracking_uri"] else None
     for line in iter(source.readline, b""):
         try:
             if references is not None:
                 references.publish_new()
-            answer = _answer(json.loads(line), layout, settings, reader)
+            request = json.loads(line)
+            if request["do"] == "beside" and beside is not None:
+                answer = beside(setup["root"])
+            else:
+                answer = _answer(request, layout, settings, reader)
         except Exception as error:  # told to the server, which logs it
             answer = {"error": str(error) or type(error).__name__}
         try:
@@ -180,6 +214,13 @@ def main(source: IO[bytes], sink: IO[bytes]) -> None:
     # The server ended, perhaps by a signal nobody can catch: take what it left.
     with contextlib.suppress(WorkbenchError):
         fold(layout, settings)
+
+
+def _function(name: str) -> Callable[[str], dict[str, Any]]:
+    """The function `module:function`: of a room that this one doesn't know."""
+    module, _, attribute = name.partition(":")
+    found: Callable[[str], dict[str, Any]] = getattr(import_module(module), attribute)
+    return found
 
 
 def _answer(

@@ -84,6 +84,7 @@ class FoldingLog:
 
     def __init__(self) -> None:
         self._said: str | None = None
+        self._said_beside: str | None = None
 
     def fold(self, clerk: Clerk) -> None:
         """Fold what is new; never raises."""
@@ -100,6 +101,12 @@ class FoldingLog:
         if trouble is not None and trouble != self._said:
             log.warning("predictions stay in the spool for now: %s", trouble)
         self._said = trouble
+        try:
+            clerk.look_beside()
+        except Exception as error:
+            if str(error) != self._said_beside:
+                log.warning("watching for drift failed: %s", error)
+            self._said_beside = str(error)
 
 
 class RemoteClerk:

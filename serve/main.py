@@ -48,6 +48,8 @@ class ServerConfig:
     """Serve just `models:/NAME/STAGE`, `models:/NAME@ALIAS` or `models:/NAME/N`."""
     make_key: bool = False
     """Where no API key exists, make one (see `serve`)."""
+    beside: str | None = None
+    """`module:function` that the log's helper calls with the project's folder every few seconds."""
 
 
 def serve(
@@ -190,7 +192,7 @@ def _answer_alone(place: Workplace, listener: socket.socket, ready: Callable[[],
 
     clerk = None
     if place.layout is not None:
-        clerk = Clerk(place.layout, place.config.store, place.config.tracking_uri)
+        clerk = Clerk(place.layout, place.config.store, place.config.tracking_uri, beside=place.config.beside)
     duties = Duties(
         clerk=clerk,
         folding=clerk,

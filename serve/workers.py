@@ -168,7 +168,7 @@ class Supervisor:
         for listener in self._listeners:
             listener.close()
         signal.signal(signal.SIGTERM, lambda *_: told.append(True))
-        clerk = Clerk(place.layout, place.config.store, place.config.tracking_uri)
+        clerk = Clerk(place.layout, place.config.store, place.config.tracking_uri, beside=place.config.beside)
         self._desk.keep(clerk, lambda: bool(told) or _has_ended(link))
         if not told:
             self._desk.close()  # nobody is left to do it

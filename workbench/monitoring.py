@@ -167,6 +167,9 @@ class Monitor:
             except WorkbenchError as error:
                 problems.append(f"{key.model} version {key.version}: {error}")
         self._retire(project, by_key, now)
+        from workbench.alerting import deliver
+
+        deliver(layout, project.settings.alerts, project=project.name)
         return Tick(tuple(watched_keys), windows, tuple(raised), tuple(problems))
 
     def _look(

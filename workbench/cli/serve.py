@@ -55,6 +55,7 @@ def serve(
         model_order=tuple(project.model_name(name) for name in project.settings.pipelines),
         uri=uri,
         make_key=make_key,
+        beside="workbench.monitoring:run_beside" if has_file else None,
     )
     run_server(config, on_ready=_announce, on_key=_show_key)
 
