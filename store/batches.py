@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from store.records import Kind, class_numbers, class_text, decode, number, numbers
 
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 _BLOCK_ROWS = 8_192
 """Rows held as Python objects, which take five times the room, before they become an Arrow table."""
+_LINES_AT_ONCE = 32
+"""As many as are parsed in one piece: their objects then still are in the processor's cache."""
 
 
 class Batch:
@@ -32,7 +38,25 @@ class Batch:
 
     def add_all(self, payloads: Iterable[bytes]) -> list[bytes]:
         """Take the records of these payloads; those that are none are returned."""
-        return [payload for payload in payloads if not self.add(payload)]
+        payloads = list(payloads)
+        damaged: list[bytes] = []
+        for start in range(0, len(payloads), _LINES_AT_ONCE):
+            damaged += self._add_some(payloads[start : start + _LINES_AT_ONCE])
+        return damaged
+
+    def _add_some(self, payloads: Sequence[bytes]) -> list[bytes]:
+        damaged: list[bytes] = []
+        try:
+            records = orjson.loads(b"[" + b",".join(payloads) + b"]")
+        except orjson.JSONDecodeError:
+            records = []
+        if len(records) != len(payloads):
+            return [payload for payload in payloads if not self.add(payload)]
+        for first, last in _runs(payloads, records):
+            if last - first > 1 and self._add_run(records[first:last]):
+                continue
+            damaged += [payload for payload in payloads[first:last] if not self.add(payload)]
+        return damaged
 
     def add(self, payload: bytes) -> bool:
         """Take one record; False where the payload is none."""
@@ -90,6 +114,17 @@ class Batch:
             self._blocks.append(self._pending.table())
             self._pending = _Pending()
 
+    def _add_run(self, records: Sequence[Mapping[str, Any]]) -> bool:
+        """Take requests of one row each that differ in nothing else, column by column; False: none taken."""
+        try:
+            self.n_predictions += self._pending.add_run(records, self.models)
+        except _MALFORMED:
+            return False
+        if len(self._pending.ids) >= _BLOCK_ROWS:
+            self._blocks.append(self._pending.table())
+            self._pending = _Pending()
+        return True
+
     def _add_feedback(self, record: Mapping[str, Any]) -> None:
         received = int(record["t"])
         rows = [
@@ -105,6 +140,24 @@ class Batch:
         for row in rows:
             for name, value in zip(_FEEDBACK_TYPES, row, strict=True):
                 self._feedback[name].append(value)
+
+
+def _runs(payloads: Sequence[bytes], records: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    """Stretches of predictions that begin with the same bytes, their origin, and have the same keys."""
+    first, origin, keys = 0, b"", ()
+    for position, (payload, record) in enumerate(zip(payloads, records, strict=True)):
+        its_keys = tuple(record) if type(record) is dict else ()
+        if payload[: payload.find(b',"t":')] == origin and its_keys == keys:
+            continue
+        if position:
+            yield first, position
+        first, keys = position, its_keys
+        # Only where all that the lines share comes before what they don't.
+        begin = keys.index("t") if "t" in keys else 0
+        is_ours = {"k", "m", "v", "s", "r"} <= {*keys[:begin]} and "o" not in keys[begin:]
+        origin = payload[: payload.find(b',"t":')] if is_ours and record["k"] == "p" else b""
+    if payloads:
+        yield first, len(payloads)
 
 
 _FEEDBACK_TYPES = {
@@ -131,7 +184,7 @@ class _Pending:
         self._requests: list[str | None] = []
         self._probabilities = _Lists()
         self._numeric = _Lists()
-        self._categorical = _Lists()
+        self._categorical = _Lists(packs=False)
         self._classes: dict[str, dict[Any, tuple[float | None, str]]] = {}
 
     def add(self, record: Mapping[str, Any], models: set[tuple[str, int, str]]) -> int:
@@ -139,7 +192,7 @@ class _Pending:
         ids = record["i"]
         n_rows = len(ids)
         # Everything that can fail comes before the first row is taken.
-        origin = (str(record["m"]), int(record["v"]), str(record["s"]), str(record["r"]))
+        str(record["m"]), int(record["v"]), str(record["s"]), str(record["r"])
         moment, latency = int(record["t"]), float(record["l"])
         values, labels = self._results(record)
         numeric, probability = record.get("x"), record.get("p")
@@ -154,10 +207,7 @@ class _Pending:
             ):
                 raise ValueError("columns of different length")
         self.ids += ids if n_rows == 1 and type(ids[0]) is str else map(str, ids)
-        place = self._origins.get(origin)
-        if place is None:
-            place = self._origins[origin] = len(self._origins)
-        models.add(origin[:3])
+        place = self._place(record, models)
         self._values += values
         self._labels += labels
         self._probability += [None] * n_rows if probability is None else probability
@@ -169,6 +219,51 @@ class _Pending:
         self._categorical.add(categorical, n_rows)
         self._probabilities.add(probabilities, n_rows)
         return n_rows
+
+    def add_run(self, records: Sequence[Mapping[str, Any]], models: set[tuple[str, int, str]]) -> int:
+        """Take many lines of one row and of one origin at once, all or, raising, none."""
+        first, n_rows = records[0], len(records)
+        if "n" in first:
+            raise ValueError("marked numbers are read line by line")
+
+        def column(key: str) -> list[Any] | None:
+            if key not in first:
+                return None
+            rows = [record[key] for record in records]
+            if {*map(type, rows)} != {list} or {*map(len, rows)} != {1}:
+                raise ValueError("not one row each")
+            return [row[0] for row in rows]
+
+        ids, outcomes, probability = column("i"), column("y"), column("p")
+        lists = column("x"), column("ps"), column("c")
+        times, latencies = [r["t"] for r in records], [r["l"] for r in records]
+        requests = [r["q"] for r in records] if "q" in first else [None] * n_rows
+        if ids is None or outcomes is None or {*map(type, ids)} != {str} or {*map(type, times)} != {int}:
+            raise ValueError("no request of ours")
+        if not {*map(type, latencies)} <= {int, float}:
+            raise ValueError("no request of ours")
+        for rows in lists:
+            if rows is not None and not {*map(type, rows)} <= {list, type(None)}:
+                raise ValueError("columns of different length")
+        values, labels = self._results({"y": outcomes, "o": first.get("o")})
+        place = self._place(first, models)
+        self.ids += ids
+        self._values += values
+        self._labels += labels
+        self._probability += [None] * n_rows if probability is None else probability
+        self._origin += [place] * n_rows
+        self._times += times
+        self._latency += map(float, latencies)
+        self._requests += requests
+        for kept, rows in zip((self._numeric, self._probabilities, self._categorical), lists, strict=True):
+            kept.add(rows, n_rows)
+        return n_rows
+
+    def _place(self, record: Mapping[str, Any], models: set[tuple[str, int, str]]) -> int:
+        """Where the line's origin is kept."""
+        origin = (str(record["m"]), int(record["v"]), str(record["s"]), str(record["r"]))
+        models.add(origin[:3])
+        return self._origins.setdefault(origin, len(self._origins))
 
     def table(self) -> pa.Table:
         import numpy as np
@@ -226,8 +321,9 @@ _LIST_OR_NONE = (list, type(None))
 class _Lists:
     """A column of lists: all their values one after the other, and how many each row has."""
 
-    def __init__(self) -> None:
-        self._values: list[Any] = []
+    def __init__(self, *, packs: bool = True) -> None:
+        # Packed as long as all of them are numbers: a quarter of the room, and an Arrow array at once.
+        self._values: array[float] | list[Any] = array("d") if packs else []
         self._ends: list[int] = [0]
         self._nulls: list[bool] = []
 
@@ -236,18 +332,33 @@ class _Lists:
             self._ends += [self._ends[-1]] * n_rows
             self._nulls += [True] * n_rows
             return
+        end = self._ends[-1]
+        self._extend(rows[0] or () if n_rows == 1 else [*chain.from_iterable(row or () for row in rows)])
         for row in rows:
             if row is not None:
-                self._values += row
-            self._ends.append(len(self._values))
+                end += len(row)
+            self._ends.append(end)
             self._nulls.append(row is None)
 
+    def _extend(self, values: Sequence[Any]) -> None:
+        if isinstance(self._values, list):
+            self._values += values
+            return
+        try:
+            self._values.extend(array("d", values))
+        except (TypeError, OverflowError):
+            self._values = [*self._values, *values]
+
     def array(self, kind: Any, tidied: Callable[[Sequence[Any]], Sequence[Any]]) -> Any:
+        import numpy as np
         import pyarrow as pa
 
+        values = self._values
         return pa.ListArray.from_arrays(
             pa.array(self._ends, type=pa.int32()),
-            _array(self._values, kind, tidied),
+            pa.array(np.frombuffer(values), type=kind)
+            if len(values) and not isinstance(values, list)
+            else _array(values, kind, tidied),
             mask=pa.array(self._nulls, type=pa.bool_()),
         )
 

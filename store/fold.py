@@ -76,7 +76,8 @@ def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
                     raise
                 rebuild(layout, error.message)
                 report = _Fold(layout, settings).run()
-            _keep_house(layout, settings)
+            if report.predictions < MAX_BATCH_ROWS:  # with more to catch up, the next time will do
+                _keep_house(layout, settings)
             return report
     except BusyError as error:
         return FoldReport(skipped=error.message)

@@ -228,3 +228,38 @@ def test_a_time_comes_back_to_the_microsecond(moment: datetime) -> None:
 
     assert row["predicted_at"] == moment
     assert microseconds(moment) == microseconds(aware)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([(0, 1), (False, True), ("a", "b"), None]),
+            st.lists(cells, min_size=2, max_size=2),
+            st.lists(st.one_of(st.none(), texts), min_size=1, max_size=1),
+            st.sampled_from(["", "request"]),
+        ),
+        max_size=80,
+    ),
+    st.lists(st.sampled_from([b"{}", b"1,2", b"[", b'{"k":"p","t":1}', b'{"k":"f"}', b"null"]), max_size=3),
+)
+def test_lines_read_together_say_what_each_says_alone(requests: list[Any], damaged: list[bytes]) -> None:
+    payloads = [
+        payload
+        for classes, numeric, categorical, request_id in requests
+        for payload in encode(
+            1,
+            predictions=[1 if classes is None else classes[1]],
+            classes=classes,
+            numeric=[numeric],
+            categorical=[categorical],
+            request_id=request_id,
+        )
+    ]
+    payloads[1:1] = damaged
+    together, alone = Batch(), Batch()
+
+    assert together.add_all(payloads) == [one for one in payloads if not alone.add(one)] == damaged
+    assert together.models == alone.models
+    expected = alone.predictions().to_pylist()
+    found = together.predictions().to_pylist()
+    assert repr(found) == repr(expected)  # where NaN equals itself
