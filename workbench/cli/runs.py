@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli import completions, runs_change
+from workbench.cli import completions, runs_again, runs_change
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def runs() -> None:
     """
 
 
-for command in runs_change.COMMANDS:
+for command in (*runs_change.COMMANDS, runs_again.reproduce):
     runs.add_command(command)
 
 
@@ -122,14 +122,20 @@ def compare(invocation: Invocation, run: tuple[str, ...], everything: bool, as_j
 
 
 @runs.command()
+@click.argument("run", required=False, shell_complete=completions.runs)
 @_selection
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), help="By the file's name unless given.")
 @click.option(
-    "--output", "output", "-O", type=click.Path(path_type=Path), help="A file; stdout unless given."
+    "--output",
+    "output",
+    "-O",
+    type=click.Path(path_type=Path),
+    help="A file, stdout unless given; with RUN a new folder, named after the run unless given.",
 )
 @pass_invocation
 def export(
     invocation: Invocation,
+    run: str | None,
     experiment: str | None,
     where: str | None,
     order_by: tuple[str, ...],
@@ -138,7 +144,14 @@ def export(
     form: str | None,
     output: Path | None,
 ) -> None:
-    """Write runs with all their params, metrics and tags as CSV or JSON."""
+    """Write runs with all their params, metrics and tags as CSV or JSON.
+
+    With RUN: a folder with its data, settings, code state, pinned requirements and a script that trains the
+    same model without workbench.
+    """
+    if run is not None:
+        runs_again.export_run(invocation, run, output)
+        return
     from store.files import write_atomically
     from workbench.output import say
 

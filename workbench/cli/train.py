@@ -138,12 +138,12 @@ def _train(
         # What is typed in a folder below the project is meant from there.
         data=None if data is None else str(Path.cwd() / data),
     )
-    with TrainProgress(f"Training {name}") as progress, _stopped_like_ctrl_c():
+    with TrainProgress(f"Training {name}") as progress, stopped_like_ctrl_c():
         return launch(request, on_event=progress)
 
 
 @contextlib.contextmanager
-def _stopped_like_ctrl_c() -> Iterator[None]:
+def stopped_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM, and SIGHUP unless nohup ignores it, cancel the job in order, as ctrl-C does."""
 
     def interrupt(*_: object) -> None:
