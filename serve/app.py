@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from serve.access import Access
@@ -40,6 +40,7 @@ from serve.telemetry import CONTENT_TYPE, Telemetry
 _DRIFT_PROBLEMS: dict[int | str, dict[str, Any]] = dict(
     problem_responses("401", "403", "404", "422", "503").items()
 )
+_MODEL_PROBLEMS: dict[int | str, dict[str, Any]] = dict(problem_responses("401", "404", "503").items())
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
@@ -145,15 +146,28 @@ def _add_views(app: FastAPI, services: Services) -> None:
             body["registry_problem"] = host.registry_problem
         return Response(orjson.dumps(body), 200 if is_ready else 503, media_type="application/json")
 
-    @app.get("/ping", tags=["mlflow"], summary="MLflow's health check: whether a model is loaded")
+    @app.get(
+        "/ping",
+        tags=["mlflow"],
+        summary="MLflow's health check: whether a model is loaded",
+        response_class=PlainTextResponse,
+        responses={
+            404: {"description": "None is", "content": {"text/plain": {"schema": {"type": "string"}}}}
+        },
+    )
     async def ping() -> Response:
-        return Response("\n", 200 if host.models else 404, media_type="application/json")
+        return Response("\n", 200 if host.models else 404, media_type="text/plain")
 
-    @app.get("/version", tags=["mlflow"], summary="The version of MLflow whose protocol this is")
+    @app.get(
+        "/version",
+        tags=["mlflow"],
+        summary="The version of MLflow whose protocol this is",
+        response_class=PlainTextResponse,
+    )
     async def mlflow_version() -> Response:
         return Response(version("mlflow"), media_type="text/plain")
 
-    @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
+    @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
         if services.drift is not None:
             await asyncio.to_thread(services.drift.refresh)
@@ -168,7 +182,12 @@ def _add_views(app: FastAPI, services: Services) -> None:
         ]
         return {"default": host.default_name(), "models": [*served, *failed]}
 
-    @app.get("/models/{name}", tags=["models"], summary="One model: signature, metrics, version")
+    @app.get(
+        "/models/{name}",
+        tags=["models"],
+        summary="One model: signature, metrics, version",
+        responses=dict(_MODEL_PROBLEMS),
+    )
     async def model(name: str, request: Request) -> dict[str, Any]:
         sees_data = services.access.may_see_data(request.scope["key"])
         return _details(host.find(name), has_example=sees_data)

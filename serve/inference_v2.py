@@ -134,6 +134,8 @@ def _check_request(document: Mapping[str, Any], model: ServedModel) -> None:
         name = output.get("name") if isinstance(output, Mapping) else None
         if name not in names:
             raise Problem(400, f"outputs: {shown(name)} is none of {', '.join(names)}")
+        if not isinstance(output.get("parameters", {}), Mapping):
+            raise Problem(400, f"outputs: parameters: expected an object, got {shown(output['parameters'])}")
 
 
 def _write(outcome: Outcome, asked: Mapping[str, Any]) -> Response:
@@ -172,14 +174,9 @@ def _wanted(asked: Mapping[str, Any], model: ServedModel) -> list[tuple[str, boo
     """The outputs asked for, or all, and whether each is to come as raw bytes."""
     all_raw = (asked.get("parameters") or {}).get("binary_data_output") is True
     return [
-        (output["name"], _parameters(output).get("binary_data", all_raw) is True)
+        (output["name"], output.get("parameters", {}).get("binary_data", all_raw) is True)
         for output in asked.get("outputs") or ()
     ] or [(name, all_raw) for name in _output_names(model)]
-
-
-def _parameters(output: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = output.get("parameters")
-    return parameters if isinstance(parameters, Mapping) else {}
 
 
 def _values(outcome: Outcome, name: str, datatype: str) -> Sequence[Any]:

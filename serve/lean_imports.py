@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -26,8 +27,10 @@ def limit_threads() -> None:
 def import_model_libraries() -> None:
     """Import scikit-learn and skops, leaving pandas out where they can do without.
 
-    pandas can still be imported afterwards, by a model that needs frames.
+    pandas can still be imported afterwards, by a model that needs frames. numpy's warnings about numbers that
+    grow too large are left out: they are a client's, who is told that the answer is no number.
     """
+    warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
     if "pandas" in sys.modules or "sklearn" in sys.modules:
         import_module("skops.io")
         return

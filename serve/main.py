@@ -241,13 +241,23 @@ def _journal(layout: Layout | None, what: str, info: ServerInfo) -> None:
         log.warning("cannot journal %s: %s", what, error)
 
 
+class _OneLine(logging.Formatter):
+    """A message on one line, without what a terminal would act on: what is named in it may be anybody's."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in record.message
+        )
+        return super().formatMessage(record)
+
+
 def _log_to_stderr() -> None:
     """Lines with a time on stderr, unless whoever called has set up logging."""
     logger = logging.getLogger("workbench")
     if logger.handlers or logging.getLogger().handlers:
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -132,6 +132,15 @@ def field_schema(field: Field) -> dict[str, Any]:
     return schema
 
 
+def _taken_schema(field: Field) -> dict[str, Any]:
+    """What a request may say for a feature: more than is written down of it."""
+    schema = field_schema(field)
+    if field.kind == "boolean":
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        schema |= {"type": [*types, "integer"], "minimum": 0, "maximum": 1}
+    return schema
+
+
 def _model_schemas(model: ServedModel) -> dict[str, Any]:
     kept = model.documents.get("schemas")
     if kept is not None:
@@ -140,7 +149,7 @@ def _model_schemas(model: ServedModel) -> dict[str, Any]:
     record: dict[str, Any] = {
         "type": "object",
         "title": f"{model.name} record",
-        "properties": {field.name: field_schema(field) for field in fields},
+        "properties": {field.name: _taken_schema(field) for field in fields},
         "required": [field.name for field in fields if field.required],
         "additionalProperties": False,
     }
@@ -189,7 +198,7 @@ def _operation(model: ServedModel, key: str, *, batch: bool, named: bool) -> dic
         "description": f"values in the model's order: {', '.join(model.loaded.names[:40])}",
         "minItems": model.schema.width,
         "maxItems": model.schema.width,
-        "prefixItems": [field_schema(field) for field in model.schema.fields],
+        "prefixItems": [_taken_schema(field) for field in model.schema.fields],
     }
     records = {"type": "array", "items": {"anyOf": [record, vector]}, "minItems": 1}
     features = {

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MISSING = "—"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_CONTROL_IN_JSON = re.compile(r"[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal acts on and JSON leaves as it is."""
 _SPACE_BETWEEN_COLUMNS = 2
 _NARROWEST_FLEXIBLE = 8
 
@@ -49,7 +51,8 @@ class Cell:
 
 def print_json(value: object) -> None:
     """Print `value` as JSON that every parser reads: NaN and infinities are null, times ISO 8601 in UTC."""
-    print(json.dumps(to_json(value), indent=2, ensure_ascii=False))
+    text = json.dumps(to_json(value), indent=2, ensure_ascii=False)
+    print(_CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def to_json(value: object) -> Any:
@@ -95,13 +98,13 @@ def number(value: float | int | None) -> str:
 
 
 def clean(text: object) -> str:
-    """Text on one line, without control characters that could move the cursor or change colours."""
+    """Text on one line, without what could move the cursor, change colours or turn the text around."""
     return _CONTROL.sub(" ", str(text)).strip()
 
 
 def say(text: str = "") -> None:
     """A line for the person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print("\n".join(_CONTROL.sub(" ", line) for line in text.split("\n")), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:

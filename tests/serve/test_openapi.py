@@ -18,7 +18,7 @@ def test_request_models_have_types_limits_and_descriptions(document: Any) -> Non
     assert record["properties"]["age"] == {"type": ["number", "null"], "minimum": 0, "maximum": 120}
     assert record["properties"]["orders"] == {"type": "integer"}
     assert record["properties"]["plan"] == {"type": "string", "enum": ["free", "pro", "team"]}
-    assert record["properties"]["active"] == {"type": "boolean"}
+    assert record["properties"]["active"] == {"type": ["boolean", "integer"], "minimum": 0, "maximum": 1}
     assert record["required"] == ["orders", "plan", "active"]
     assert record["additionalProperties"] is False
     two = document["components"]["schemas"]["twoRecord"]["properties"]

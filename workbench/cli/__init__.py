@@ -83,7 +83,8 @@ def _prepare_process() -> None:
 
 
 def _report(line: str) -> None:
-    print(f"workbench: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    text = "".join(c if c.isprintable() else " " for c in line)
+    print(f"workbench: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
 def _trace_when_debugging(report: str = "") -> None:

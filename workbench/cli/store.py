@@ -35,7 +35,7 @@ def sql(invocation: Invocation, query: str, as_csv: bool, as_json: bool) -> None
 
     from store.errors import UsageError
     from store.predictions import PredictionReader
-    from workbench.output import Column, print_json, print_table, say, warn
+    from workbench.output import Column, clean, is_terminal, print_json, print_table, say, warn
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are both given", "Choose one of them.")
@@ -51,8 +51,9 @@ def sql(invocation: Invocation, query: str, as_csv: bool, as_json: bool) -> None
         import csv
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows(table.rows)
+        shown = clean if is_terminal(sys.stdout) else str
+        writer.writerow([shown(name) for name in table.columns])
+        writer.writerows([shown(v) if isinstance(v, str) else v for v in row] for row in table.rows)
         return
     numeric = [all(_is_number(row[i]) for row in table.rows) for i in range(len(table.columns))]
     columns = [
