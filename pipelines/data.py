@@ -43,6 +43,8 @@ class DataFile:
     sha256: str
     rows: int
     bytes: int
+    md5: str = ""
+    """What DVC and the kept data know the content by."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def load_data(files: Sequence[Path], root: Path) -> LoadedData:
             table = table.select(tables[0].column_names)
         tables.append(table)
         name = ledger_path(path, root.resolve())
-        loaded.append(DataFile(name, hashlib.sha256(content).hexdigest(), table.num_rows, len(content)))
+        sha256 = hashlib.sha256(content).hexdigest()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        loaded.append(DataFile(name, sha256, table.num_rows, len(content), md5))
     digest = hashlib.sha256("\n".join(file.sha256 for file in loaded).encode()).hexdigest()
     return LoadedData(to_frame(_stack(tables), files[0]), tuple(loaded), digest)
 

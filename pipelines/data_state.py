@@ -30,13 +30,12 @@ def current_files(layout: Layout, pipelines: Mapping[str, PipelineSettings]) -> 
         known = recorded.get(name, {})
         for path, status in scan(settings.data, layout.root).items():
             shown, stamp = ledger_path(Path(path), layout.root), stamp_of(status)
-            file = known.get(shown)
-            if file is None:
-                result.append(_unknown(shown, name, stamp))
-            elif file.stamp != stamp and file.state != "new":
-                result.append(replace(file, state="new", before=file.state, stamp=stamp))
-            else:
-                result.append(file)
+            entry = known.get(shown)
+            if entry is None:
+                entry = _unknown(shown, name, stamp)
+            elif entry.stamp != stamp and entry.state != "new":
+                entry = replace(entry, state="new", before=entry.state, stamp=stamp)
+            result.append(entry)
     return sorted(result, key=lambda file: (list(pipelines).index(file.pipeline), file.path))
 
 

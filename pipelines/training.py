@@ -32,7 +32,8 @@ from pipelines.settings import CostsSettings, PipelineSettings
 from pipelines.split import make_folds
 from pipelines.threshold import choose_threshold
 from pipelines.user_module import UserModule, load_user_module
-from store.errors import SettingsError, TrainingError
+from store.data_versions import keep_version, record_version
+from store.errors import SettingsError, TrainingError, WorkbenchError
 from store.ledger import note_trained
 from store.profile import PROFILE_FILE
 from store.tracking import open_registry, resolve_uri
@@ -65,6 +66,7 @@ class Training:
             user = self._user_module()
             files, is_lenient = self._files()
             data = load_data(files, request.layout.root)
+            keeping = self._keep(data)
         with self._stage(
             "Preparing", f"{len(data.frame):,} rows from {len(files)} file{'s' if len(files) != 1 else ''}"
         ):
@@ -136,9 +138,8 @@ class Training:
                 user=user,
                 profile=artifacts[PROFILE_FILE],
             )
-        if request.data is None:
-            seen = [(file.path, file.sha256) for file in data.files]
-            note_trained(request.layout, request.pipeline, seen, str(self._recorder.run_id))
+            keeping.join()
+            self._enter_into_ledger(data)
         return TrainResult(
             run_id=str(self._recorder.run_id),
             run_name=self._recorder.run_name,
@@ -281,6 +282,30 @@ class Training:
         allowed, notes, is_lenient = admit(request.layout, request.pipeline, self._settings, files)
         self._notes += notes
         return allowed, is_lenient
+
+    def _keep(self, data: LoadedData) -> threading.Thread:
+        """Keep the content of what was read, while the fit goes on; what prevents it is a note."""
+        request = self._request
+
+        def keep() -> None:
+            if request.store.keep_data:
+                problems = keep_version(request.layout, data.manifest(), limit_mb=request.store.keep_data_mb)
+                self._notes += problems
+
+        thread = threading.Thread(target=keep, name="data", daemon=True)
+        thread.start()
+        return thread
+
+    def _enter_into_ledger(self, data: LoadedData) -> None:
+        """Record which data the run saw; the run itself is whole without it."""
+        request, run_id = self._request, str(self._recorder.run_id)
+        try:
+            record_version(request.layout, request.pipeline, data.manifest(), run_id=run_id)
+            if request.data is None:
+                seen = [(file.path, file.sha256) for file in data.files]
+                note_trained(request.layout, request.pipeline, seen, run_id)
+        except WorkbenchError as error:
+            self._notes.append(f"the data of this run is not in the ledger: {error.message}")
 
     def _user_module(self) -> UserModule | None:
         if self._settings.module is None:

@@ -36,3 +36,12 @@ class StoreSettings(Settings):
 
     redact: tuple[str, ...] = ()
     """Columns whose values are never stored: not in the log, histograms or examples."""
+
+    keep_data: bool = True
+    """Keep the content of the data files that trainings learned from, once each, under `data/`."""
+
+    keep_data_mb: int = Field(default=10_000, ge=0)
+    """Most megabytes of data files to keep; beyond it the oldest versions lose their content."""
+
+    data_remote: str | None = None
+    """Where `workbench data push` and `pull` keep data files: a folder or any fsspec URL, such as s3://…."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.cli import completions
+from workbench.cli.data_versions import pull, push, restore, versions
 from workbench.cli.invocation import Invocation, json_option, pass_invocation, reason_option
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ pipeline_option = click.option(
 @click.group()
 def data() -> None:
     """Data files: their states, validation reports and versions."""
+
+
+for _command in (versions, restore, push, pull):
+    data.add_command(_command)
 
 
 @data.command("list")
