@@ -12,41 +12,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RELIABILITY_BINS = 10
-SCORE_BINS = 200
+MAX_STEPS = 1_000
 
 
 @dataclass(frozen=True)
 class Calibrator:
-    """Isotonic regression of the outcome on the score, fitted on score bins.
+    """Isotonic regression of the outcome on the score.
 
-    `scores` are the bins' mean scores, ascending, `rates` the fitted shares of positives.
+    `rates` are the fitted shares of positives at `scores`, both ascending.
     """
 
     scores: tuple[float, ...]
     rates: tuple[float, ...]
 
     def __call__(self, scores: NDArray[Any]) -> NDArray[Any]:
-        """Calibrated probabilities (n,): between the bins' means in a straight line, constant beyond."""
+        """Calibrated probabilities (n,): in straight lines between the points, constant beyond."""
         return np.asarray(np.interp(scores, self.scores, self.rates))
 
     @classmethod
     def fit(cls, positive: NDArray[Any], scores: NDArray[Any]) -> Calibrator:
-        """Fit on scores (n,) and outcomes (n,): 200 bins of as many rows, ties together."""
-        distinct, group = np.unique(scores, return_inverse=True)
-        n = np.bincount(group).astype(float)
-        if distinct.size > SCORE_BINS:
-            # A bin is where half of a score's rows have been passed, so ties never lie in two.
-            middle = np.cumsum(n) - n / 2
-            bin_of = np.minimum((middle * SCORE_BINS / n.sum()).astype(int), SCORE_BINS - 1)
-        else:
-            bin_of = np.arange(distinct.size)
-        place = bin_of[group]
-        rows = np.bincount(place)
-        used = rows > 0
-        weight = rows[used].astype(float)
-        means = np.bincount(place, scores)[used] / weight
-        rates = np.bincount(place, positive.astype(float))[used] / weight
-        return cls(tuple(means.tolist()), tuple(_isotonic(rates, weight).tolist()))
+        """Fit on scores (n,) and outcomes (n,) by pooling adjacent violators: few steps are left."""
+        from sklearn.isotonic import IsotonicRegression
+
+        fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, positive)
+        places = np.arange(len(fitted.X_thresholds_))
+        if len(places) > MAX_STEPS:
+            places = np.unique(np.linspace(0, len(places) - 1, MAX_STEPS).round().astype(int))
+        return cls(tuple(fitted.X_thresholds_[places].tolist()), tuple(fitted.y_thresholds_[places].tolist()))
 
     def as_json(self) -> dict[str, list[float]]:
         return {
@@ -57,19 +49,6 @@ class Calibrator:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibrator:
         return cls(tuple(values["scores"]), tuple(values["rates"]))
-
-
-def _isotonic(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """The closest non-decreasing sequence, by pooling adjacent violators."""
-    levels: list[tuple[float, float, int]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        level = (value, weight, 1)
-        while levels and levels[-1][0] >= level[0]:
-            before = levels.pop()
-            together = before[1] + level[1]
-            level = ((before[0] * before[1] + level[0] * level[1]) / together, together, before[2] + level[2])
-        levels.append(level)
-    return np.repeat([level for level, _, _ in levels], [length for _, _, length in levels])
 
 
 def reliability(positive: NDArray[Any], probability: NDArray[Any]) -> list[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -87,6 +88,8 @@ def assess(
     metrics: list[dict[str, Any]] = []
     parts = _parts(labelled) if history is None else []
     for figure in _figures(labelled):
+        if not math.isfinite(figure.value):
+            continue
         drop, below = _against(figure, reference)
         votes = [
             any(_against(one, reference)[1] for one in part if one.metric == figure.metric) for part in parts
@@ -167,8 +170,8 @@ def _entry(
     return {
         "metric": figure.metric,
         "value": figure.value,
-        "low": figure.low,
-        "high": figure.high,
+        "low": _finite(figure.low),
+        "high": _finite(figure.high),
         "reference": None if held is None else held.value,
         "estimated": estimated,
         "dropped": dropped,
@@ -177,6 +180,10 @@ def _entry(
         "p_value": None if drop is None else drop.p_value,
         "smaller_is_better": figure.is_error,
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _concept(rows: Rows, metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:

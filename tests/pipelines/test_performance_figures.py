@@ -1,4 +1,4 @@
-"""Golden values: Wilson from scipy, the z of a drop in closed form, isotonic fits from scikit-learn."""
+"""Golden values: Wilson from scipy, the z of a drop in closed form, CBPE from NannyML."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from pipelines.metrics import Scores
 from pipelines.performance.calibration import Calibrator, expected_calibration_error, reliability
+from pipelines.performance.estimate import estimated_figures
 from pipelines.performance.figures import Figure, drop_test, f1, is_below, rate, roc_auc, wilson
+from pipelines.performance.reference import PerformanceReference, reference_of
+from pipelines.performance.rows import Rows
 
 
 def test_wilson() -> None:
@@ -70,27 +74,46 @@ def test_auc_and_its_error_by_delong() -> None:
     assert roc_auc(np.array([True, True]), np.array([0.1, 0.2])) is None
 
 
-def test_a_calibrator_is_scikit_learns_isotonic_regression_where_bins_are_single_scores() -> None:
-    from sklearn.isotonic import IsotonicRegression
-
-    rng = np.random.default_rng(5)
-    scores = rng.integers(0, 100, 5000) / 100
-    positive = rng.random(5000) < scores**2
-    expected = IsotonicRegression(out_of_bounds="clip").fit(scores, positive)
-    asked = np.linspace(0, 1, 101)
-    assert Calibrator.fit(positive, scores)(asked) == pytest.approx(expected.predict(asked), abs=1e-9)
-
-
-def test_a_calibrator_of_many_scores_has_two_hundred_bins_and_survives_json() -> None:
+def test_a_calibrator_is_isotonic_small_and_survives_json() -> None:
     rng = np.random.default_rng(6)
     scores = rng.random(20_000)
     positive = rng.random(20_000) < scores**2
     fitted = Calibrator.fit(positive, scores)
-    assert len(fitted.scores) == 200
-    again = Calibrator.from_json(fitted.as_json())
+    assert len(fitted.scores) < 400
+    assert list(fitted.rates) == sorted(fitted.rates)
     asked = np.linspace(0, 1, 50)
-    assert again(asked) == pytest.approx(fitted(asked), abs=1e-7)
     assert np.abs(fitted(asked) - asked**2).max() < 0.06
+    again = Calibrator.from_json(fitted.as_json())
+    assert again(asked) == pytest.approx(fitted(asked), abs=1e-7)
+
+
+def test_estimates_are_those_of_nannyml() -> None:
+    """Golden values: CBPE of NannyML 0.13.1, one chunk, on these very numbers."""
+    rng = np.random.default_rng(11)
+    before = np.clip(rng.beta(2, 2, 50000), 0.001, 0.999)
+    y = (rng.random(50000) < before**1.5).astype(int)
+    now = np.clip(rng.beta(2, 3.5, 20000), 0.001, 0.999)
+    scores = Scores((before >= 0.5).astype(int), np.column_stack([1 - before, before]))
+    held = PerformanceReference.from_json(reference_of("binary", y, scores, ["0", "1"]).as_json())
+    assert held is not None
+    rows = Rows(
+        ("0", "1"),
+        (now >= 0.5).astype(int),
+        np.full(20000, -1),
+        np.zeros(20000, dtype=bool),
+        np.column_stack([1 - now, now]),
+    )
+    found = {figure.metric: figure.value for figure in estimated_figures(rows, held)}
+    assert found == pytest.approx(
+        {
+            "accuracy": 0.7552229444524017,
+            "precision": 0.49719711375906545,
+            "recall": 0.4869022371046344,
+            "f1": 0.49199582696358457,
+            "roc_auc": 0.7624570438577246,
+        },
+        abs=1e-6,
+    )
 
 
 def test_reliability_bins_and_the_calibration_error() -> None:
