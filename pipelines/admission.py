@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from pathlib import Path
 from pipelines.settings import PipelineSettings
 from pipelines.summary import FileSummary, summarize
 from pipelines.validate import DataSoFar, Finding, Report, judge
+from pipelines.whole import is_being_written
 from store.alerts import clear_alert, raise_alert
 from store.errors import DataError, WorkbenchError
 from store.journal import append_event
@@ -156,36 +154,6 @@ def admit(
         what = "is quarantined" if item.state == "quarantined" else "is left out"
         notes.append(f"{item.path} {what}: {item.reason}")
     return allowed, notes, is_lenient
-
-
-def is_being_written(path: Path) -> bool | None:
-    """Whether a process has the file open to write; None where the system doesn't tell.
-
-    Linux grants a read lease only on a file that nobody writes.
-    """
-    if not hasattr(fcntl, "F_SETLEASE"):
-        return None
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return None
-    # Whoever opens the file in the instant of the lease makes the kernel send SIGIO, which ends a process.
-    before = None
-    with contextlib.suppress(ValueError):  # in a thread: whoever started it has to ignore the signal
-        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    else:
-        return False
-    finally:
-        os.close(descriptor)
-        if before is not None:
-            signal.signal(signal.SIGIO, before)
 
 
 def _look(layout: Layout, pipeline: str, settings: PipelineSettings, path: Path) -> Examined | _Candidate:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.admission import is_being_written
 from pipelines.data_files import scan, watch_base
 from pipelines.settings import PipelineSettings
 from pipelines.watch_hints import Hints
+from pipelines.whole import is_being_written
 from store.layout import Layout
 from store.ledger import Stamp, ledger_path, note_gone, note_seen, stamp_of, stamps
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("workbench.watch")
 
 HEARTBEAT_S = 15.0
+MONITOR_S = 15.0
+AT_REST_S = 900.0
+"""How often drift is looked for while nothing is predicted: windows end by the clock, too."""
 _POLL_S = 0.05
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -230,6 +234,50 @@ def watch(
                 loop.run()
 
 
+class HostedWatcher:
+    """A watcher that lives with another process, such as the server: started again when it dies."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._child: subprocess.Popen[bytes] | None = None
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watcher that was started here; one that ran before is left alone."""
+        self._is_stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(30)
+        child = self._child
+        if child is not None:
+            if child.poll() is None:
+                child.terminate()
+            try:
+                child.wait(30)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _supervise(self) -> None:
+        layout, wait_s = self._project.layout, 1.0
+        while not self._is_stopping.wait(0.2 if self._child is None else 1.0):
+            if self._child is not None:
+                if self._child.poll() is None:
+                    continue
+                log.warning("the watcher ended: %s", _last_line(log_path(layout)))
+                if self._is_stopping.wait(wait_s):
+                    return
+                wait_s = min(60.0, wait_s * 2)
+                self._child = None
+            if lock_holder(lock_path(layout)) is None:
+                self._child = start_child(self._project.root, layout, parent=os.getpid())
+            elif self._is_stopping.wait(5.0):
+                return
+
+
 class _Current:
     """The project as its settings file says now; a file that is wrong leaves the last good settings."""
 
@@ -278,7 +326,10 @@ def _tasks(current: _Current) -> list[Task]:
     """Work of other rooms that the watcher hosts."""
     from pipelines.watch_loop import Task
 
-    tasks = []
+    tasks = [
+        Task("alert delivery", 5.0, lambda: _deliver(current.project)),
+        Task("monitor", MONITOR_S, _Monitor(current).step),
+    ]
     parent = os.environ.pop("WORKBENCH_WATCH_PARENT", None)
     if parent is not None:
 
@@ -288,6 +339,69 @@ def _tasks(current: _Current) -> list[Task]:
 
         tasks.append(Task("parent", 1.0, end_with_parent))
     return tasks
+
+
+def _deliver(project: Project) -> None:
+    from workbench.alerting import deliver
+
+    deliver(project.layout, project.settings.alerts, project=project.name)
+
+
+class _Monitor:
+    """Looks for drift where no server does, in a process of its own: it takes memory that is given back."""
+
+    def __init__(self, current: _Current) -> None:
+        self._current = current
+        self._child: subprocess.Popen[bytes] | None = None
+        self._seen: object = None
+        self._ran_at = 0.0
+
+    def step(self) -> None:
+        layout = self._current.project.layout
+        if self._child is not None:
+            code = self._child.poll()
+            if code is None:
+                return
+            self._child = None
+            if code:
+                raise WorkbenchError("the monitor's process failed", f"Its log is {log_path(layout)}.")
+        if lock_holder(layout.run / "server.lock") is not None:
+            return  # the server's helper does it
+        seen = _stamps([layout.predictions, *_entries(layout.spool)])
+        if not seen or (seen == self._seen and time.monotonic() - self._ran_at < AT_REST_S):
+            return
+        self._seen, self._ran_at = seen, time.monotonic()
+        with log_path(layout).open("ab") as output:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-c", _CATCH_UP, str(self._current.project.root)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+
+_CATCH_UP = """
+import pathlib, sys
+from workbench.monitoring import Monitor
+
+Monitor(pathlib.Path(sys.argv[1])).catch_up()
+"""
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _stamps(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.append((path.name, status.st_mtime_ns, status.st_size))
+    return found
 
 
 def _describe(loop: WatchLoop, started_at: datetime) -> WatcherInfo:

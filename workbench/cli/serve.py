@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     "--port", type=click.IntRange(0, 65535), help="Port to listen on ([serve] port); 0: a free one."
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer ([serve] workers).")
+@click.option("--watch", "with_watcher", is_flag=True, help="Run the watcher beside it, as workbench watch.")
 @click.option(
     "--uri", metavar="URI", help="Serve just this: models:/NAME/STAGE, @ALIAS or /VERSION; no project needed."
 )
@@ -32,6 +33,7 @@ def serve(
     host: str | None,
     port: int | None,
     workers: int | None,
+    with_watcher: bool,
     uri: str | None,
     make_key: bool,
 ) -> None:
@@ -39,6 +41,7 @@ def serve(
 
     MODEL_URI, or MODEL_NAME with MODEL_STAGE, stand for --uri; PORT for --port.
     """
+    from store.errors import UsageError
     from store.tracking import resolve_uri
     from workbench.settings import served_uri
 
@@ -57,7 +60,23 @@ def serve(
         make_key=make_key,
         beside="workbench.monitoring:run_beside" if has_file else None,
     )
-    run_server(config, on_ready=_announce, on_key=_show_key)
+    if not with_watcher:
+        run_server(config, on_ready=_announce, on_key=_show_key)
+        return
+    if not has_file:
+        raise UsageError("--watch needs a project", "Start it where there is a workbench.toml.")
+    from workbench.watching import HostedWatcher
+
+    watcher = HostedWatcher(project)
+
+    def ready(server: ServerInfo) -> None:
+        _announce(server)
+        watcher.start()
+
+    try:
+        run_server(config, on_ready=ready, on_key=_show_key)
+    finally:
+        watcher.stop()
 
 
 def _project(
