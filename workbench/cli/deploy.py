@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-class TargetName(click.ParamType):
+class TargetName(click.ParamType[str]):
     """A name of the table of targets, which is read only when it is needed."""
 
     name = "target"

@@ -53,6 +53,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry("doctor", "doctor", "Check the project, and mend it with --fix."),
     },
     "Set up": {
+        "deploy": Entry("deploy", "deploy", "Files for containers, services, CI and dashboards."),
         "backup": Entry("backup", "backup", "Runs, log and state in one file, while everything runs."),
         "restore": Entry("backup", "restore", "Put a backup in place."),
         "config": Entry("config", "config", "Show and check the settings."),
