@@ -7,6 +7,7 @@ import errno
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from store.errors import BusyError, UsageError
 
@@ -56,23 +57,32 @@ def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
     first = listen(host, port)
     if not sys.platform.startswith("linux"):
         return [first]
-    family, address = first.family, first.getsockname()
+    address = first.getsockname()
     first.close()
     together: list[socket.socket] = []
     try:
         for _ in range(count):
-            listener = socket.socket(family, socket.SOCK_STREAM)
-            together.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
+            together.append(listen_beside(first.family, address))
     except OSError:
         for listener in together:
             listener.close()
         return [listen(host, address[1])]
     return together
+
+
+def listen_beside(family: int, address: Any) -> socket.socket:
+    """One more listening socket of an address that others listen on in the same way. Raises OSError."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def free_port(host: str, start: int) -> int | None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from serve.clerk import Clerk
 from serve.clerk_desk import ClerkDesk, RemoteClerk
+from serve.ports import listen_beside
 from serve.systemd import notify, watchdog_interval_s
 from serve.worker import Duties, Workplace, answer_until_told
 from store.errors import WorkbenchError
@@ -66,8 +67,9 @@ class Supervisor:
         on_ready: Callable[[], None],
     ) -> None:
         self._place = place
-        self._listeners = listeners
+        self._listeners = list(listeners)
         """One for each worker, or one for all."""
+        self._address = listeners[0].family, listeners[0].getsockname()
         self._registry_layout = registry_layout
         self._on_ready = on_ready
         self._desk = ClerkDesk() if place.layout is not None else None
@@ -75,10 +77,14 @@ class Supervisor:
         self._children = {slot: _Child(slot) for slot in slots}
         self._is_stopping = False
         self._is_announced = False
+        self._has_failed = False
         self._wishes: set[signal.Signals] = set()
 
     def run(self) -> None:
-        """Return after the workers have ended, on SIGTERM or SIGINT."""
+        """Return after the workers have ended, on SIGTERM or SIGINT.
+
+        Raises WorkbenchError when they can't start in the first place.
+        """
         gc.collect()
         gc.freeze()  # what is shared stays untouched, and so shared
         with self._catching_signals() as wakeup:
@@ -94,6 +100,8 @@ class Supervisor:
             self._stop(wakeup)
         if self._desk is not None:
             self._desk.close()
+        if self._has_failed:
+            raise WorkbenchError("the workers can't start", "The log above says why.")
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -105,6 +113,7 @@ class Supervisor:
         return any(not child.pid for child in self._children.values())
 
     def _start(self, child: _Child) -> None:
+        self._open_listener(child)
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -114,6 +123,17 @@ class Supervisor:
         theirs.close()
         child.pid, child.link, child.is_ready = pid, ours, False
         child.started_at = time.monotonic()
+
+    def _open_listener(self, child: _Child) -> None:
+        """Listen for a worker again that had to wait for its start."""
+        if len(self._listeners) > 1 and child.slot != _DESK and self._listeners[child.slot].fileno() < 0:
+            with contextlib.suppress(OSError):
+                self._listeners[child.slot] = listen_beside(*self._address)
+
+    def _close_listener(self, child: _Child) -> None:
+        """Leave new connections to the other workers: one that waits here would wait long."""
+        if len(self._listeners) > 1 and child.slot != _DESK:
+            self._listeners[child.slot].close()
 
     def _be_child(self, slot: int, link: socket.socket, parents_end: socket.socket) -> None:
         """Never returns: what the parent does when it ends isn't this process's to do."""
@@ -238,6 +258,10 @@ class Supervisor:
             self._place.board.bury(child.slot, cpu_s)
         if self._is_stopping:
             return
+        if not self._is_announced and child.slot != _DESK and not os.WIFSIGNALED(status):
+            # What keeps the first ones from starting would keep all others, too.
+            self._is_stopping = self._has_failed = True
+            return
         pause_s = 0.0
         if lived_s >= STEADY_S:
             child.early_deaths = 0
@@ -247,6 +271,8 @@ class Supervisor:
             )
             child.early_deaths += 1
         child.start_at = time.monotonic() + pause_s
+        if pause_s:
+            self._close_listener(child)
         who = "the helper for the log" if child.slot == _DESK else f"worker {child.slot}"
         soon = f"in {pause_s:g} s" if pause_s else "at once"
         log.error("%s (pid %d) ended by %s: it is replaced %s", who, pid, _cause(status), soon)
