@@ -16,7 +16,7 @@ from store.filters import like
 if TYPE_CHECKING:
     from store.layout import Layout
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_S = 30.0
 
 _SCHEMA = (
@@ -50,9 +50,12 @@ _SCHEMA = (
         params_signature INTEGER NOT NULL,
         changed_ns INTEGER NOT NULL,
         is_settled INTEGER NOT NULL,
+        looked_at INTEGER NOT NULL,
         revision INTEGER NOT NULL,
         UNIQUE (experiment, run_id)
     )""",
+    # What of a run's folder is looked at, as JSON: the same for most runs.
+    """CREATE TABLE looked_at (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE)""",
     """CREATE INDEX runs_by_id ON runs (run_id)""",
     # Whatever a search needs of every run, in a tenth of the pages.
     """CREATE INDEX runs_searched ON runs (stage, is_searchable, experiment, start_ms, run_id)""",
@@ -178,7 +181,9 @@ def _create(connection: sqlite3.Connection, version: int) -> None:
             raise sqlite3.DatabaseError(f"version {version} is not {SCHEMA_VERSION}")
         for statement in _SCHEMA:
             connection.execute(statement)
-        connection.execute("INSERT INTO meta VALUES ('revision', 0), ('is_complete', 0)")
+        connection.execute(
+            "INSERT INTO meta VALUES ('revision', 0), ('is_complete', 0), ('params_looked_at', 0)"
+        )
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

@@ -53,9 +53,18 @@ class IndexHold:
         """Whether every run has been read once."""
         return bool(self._meta("is_complete"))
 
-    def _meta(self, key: str) -> int:
+    @property
+    def params_looked_at(self) -> float:
+        """When the files of all runs' parameters were last looked at, in seconds since 1970."""
+        return self._meta("params_looked_at")
+
+    @params_looked_at.setter
+    def params_looked_at(self, at: float) -> None:
+        self.connection.execute("UPDATE meta SET value = ? WHERE key = 'params_looked_at'", (at,))
+
+    def _meta(self, key: str) -> float:
         row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return int(row[0])
+        return float(row[0])
 
     def next_revision(self) -> int:
         """The revision of what is written in this transaction."""

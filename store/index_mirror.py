@@ -12,13 +12,21 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from store.index_experiments import forget_experiment, look_at_experiments, store_experiment
 from store.index_hold import IndexHold
-from store.index_rows import forget_runs, is_as_stored, is_unicode, read_for_index, store_run
+from store.index_rows import (
+    forget_runs,
+    is_as_stored,
+    is_unicode,
+    keep_names,
+    load_names,
+    read_for_index,
+    store_run,
+)
 from store.run_files import ExperimentFolder, is_stray, read_experiment, run_folders
 from store.run_look import Look, look_again, look_at_run
 
@@ -35,7 +43,10 @@ ALL_AT_ONCE = 100
 """Of a store with so few runs every one is looked at each time."""
 
 _PARAMS_EVERY = 5
-"""Looks and rounds that include the files of parameters, a third of all: MLflow never changes one."""
+"""Looks and rounds that include the files of parameters, a third of all: MLflow never changes one.
+
+A look at everything includes them where no other has within the last `CYCLE_S`, in whatever process.
+"""
 
 _LOCKED_FOR_S = 0.25
 _NEWEST_FIRST_FROM = 500
@@ -77,6 +88,9 @@ class Mirror:
     def __init__(self, root: Path, path: Path) -> None:
         self.root = root
         self.hold = IndexHold(root, path)
+        self.on_progress: Callable[[int, int], None] | None = None
+        """Told, while the index is built, how many runs are read and how many there are."""
+
         self._root = str(root)
         self._known: dict[str, dict[str, _Known]] = {}
         self._listed: dict[str, _Listed] = {}
@@ -110,10 +124,14 @@ class Mirror:
             self._pending.update(dict.fromkeys(self._keys()))
             self._is_unverified = False
         due = dict.fromkeys(self._watched(visible))
-        if everything or sum(map(len, self._known.values())) <= ALL_AT_ONCE:
+        is_small = sum(map(len, self._known.values())) <= ALL_AT_ONCE
+        if everything or is_small:
             due = dict.fromkeys(self._keys())
         self._looks += 1
-        deep = everything or self._looks % _PARAMS_EVERY == 0
+        started_s = time.time()
+        deep = self._looks % _PARAMS_EVERY == 0
+        if everything:
+            deep = is_small or not 0 <= started_s - self.hold.params_looked_at < CYCLE_S
         changed = dict.fromkeys(key for key in due if self._has_changed(key, with_params=deep))
         if not everything and was_complete:
             for key in self._slice():
@@ -121,8 +139,12 @@ class Mirror:
                 if key not in due and self._has_changed(key, with_params=with_params):
                     changed[key] = None
         grown = [key for key in self._strays if not is_stray(Path(self.folder(key)))]
+        told = None if was_complete else self.on_progress
         self._take([*changed, *grown], math.inf if was_complete else until)
-        self._take([key for key in self._pending if key not in changed], until)
+        self._take([key for key in self._pending if key not in changed], until, told)
+        if everything and deep and not is_small:
+            with self.hold.writing():
+                self.hold.params_looked_at = started_s
         if not was_complete and not self._pending:
             with self.hold.writing() as connection:
                 connection.execute("UPDATE meta SET value = 1 WHERE key = 'is_complete'")
@@ -142,6 +164,12 @@ class Mirror:
         return f"{self._root}/{key[0]}/{key[1]}"
 
     @property
+    def progress(self) -> tuple[int, int]:
+        """How many runs are read, and how many there are."""
+        total = sum(len(listed.names) for listed in self._listed.values())
+        return total - len(self._pending), total
+
+    @property
     def goes_round(self) -> bool:
         """Whether every run was looked at once, and the rounds go on."""
         return self._cycle >= 1 and time.monotonic() - self._last_slice < CYCLE_S
@@ -154,13 +182,15 @@ class Mirror:
         self._loaded = self.hold.generation
         self._known, self._listed, self._pending = {}, {}, {}
         self._is_unverified = not self.hold.is_complete
+        names = load_names(connection)
+        self._names = {looked_at: looked_at for looked_at in names.values()}
         rows = connection.execute(
             """SELECT e.folder, r.run_id, r.id, r.signature, r.params_signature, r.changed_ns, r.is_settled,
-                r.status, r.problem FROM runs r JOIN experiments e ON e.id = r.experiment"""
+                r.status, r.problem, r.looked_at FROM runs r JOIN experiments e ON e.id = r.experiment"""
         )
-        for folder, name, row, signature, params, changed_ns, is_settled, status, problem in rows:
+        for folder, name, row, signature, params, changed_ns, is_settled, status, problem, looked_at in rows:
             is_watched = status in _RUNNING or problem is not None
-            known = _Known(row, signature, params, changed_ns, bool(is_settled), is_watched)
+            known = _Known(row, signature, params, changed_ns, bool(is_settled), is_watched, names[looked_at])
             self._known.setdefault(folder, {})[name] = known
 
     def _keys(self) -> Iterator[Key]:
@@ -248,7 +278,9 @@ class Mirror:
             new = sorted(new, key=lambda name: _changed_ns(f"{self._root}/{folder}/{name}"), reverse=True)
         self._pending.update(dict.fromkeys((folder, name) for name in new))
 
-    def _take(self, keys: Collection[Key], until: float) -> None:
+    def _take(
+        self, keys: Collection[Key], until: float, told: Callable[[int, int], None] | None = None
+    ) -> None:
         """Read what has changed of these runs, in transactions short enough for others to get between."""
         remaining = iter(keys)
         key = next(remaining, None)
@@ -262,6 +294,8 @@ class Mirror:
                         revision = self._take_one(connection, key, listed, revision)
                     self._pending.pop(key, None)
                     key = next(remaining, None)
+            if told is not None:
+                told(*self.progress)
 
     def _take_one(
         self, connection: sqlite3.Connection, key: Key, listed: _Listed, revision: int | None
@@ -299,9 +333,12 @@ class Mirror:
         is_settled = look.is_settled(now)
         if stored and is_as_stored(connection, stored[0], read):
             connection.execute(
-                """UPDATE runs SET signature = ?, params_signature = ?, changed_ns = ?, is_settled = ?
-                    WHERE id = ?""",
-                (look.signature, look.params, look.changed_ns, is_settled, stored[0]),
+                """UPDATE runs SET signature = ?, params_signature = ?, changed_ns = ?, is_settled = ?,
+                    looked_at = ? WHERE id = ?""",
+                (
+                    *(look.signature, look.params, look.changed_ns, is_settled),
+                    *(keep_names(connection, look.names), stored[0]),
+                ),
             )
         else:
             revision = revision or self.hold.next_revision()

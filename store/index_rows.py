@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -68,6 +69,17 @@ def forget_runs(connection: sqlite3.Connection, ids: Sequence[int], revision: in
             connection.execute(f"DELETE FROM {part} WHERE run = ?", (run,))
         connection.execute("DELETE FROM runs WHERE id = ?", (run,))
         connection.execute("INSERT INTO gone VALUES (?, ?)", (revision, run))
+
+
+def keep_names(connection: sqlite3.Connection, names: Sequence[str]) -> int:
+    """The id of the list of what is looked at."""
+    text = json.dumps(names)
+    connection.execute("INSERT OR IGNORE INTO looked_at (names) VALUES (?)", (text,))
+    return int(connection.execute("SELECT id FROM looked_at WHERE names = ?", (text,)).fetchone()[0])
+
+
+def load_names(connection: sqlite3.Connection) -> dict[int, tuple[str, ...]]:
+    return {row: tuple(json.loads(text)) for row, text in connection.execute("SELECT * FROM looked_at")}
 
 
 def load_runs(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Run]:
@@ -143,13 +155,14 @@ def _store(
         for part in _PARTS:
             connection.execute(f"DELETE FROM {part} WHERE run = ?", known)
     row = connection.execute(
-        f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 17)})",
+        f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 18)})",
         (
             known[0] if known else None, experiment, run.run_id, run.name, run.status,
             to_ms(run.started_at) if run.started_at else None,
             to_ms(run.ended_at) if run.ended_at else None,
             run.artifact_uri, run.lifecycle_stage, run.problem, run.user_id, is_searchable(run),
-            look.signature, look.params, look.changed_ns, is_settled, revision,
+            look.signature, look.params, look.changed_ns, is_settled,
+            keep_names(connection, look.names), revision,
         ),
     ).lastrowid  # fmt: skip
     assert row is not None

@@ -71,6 +71,15 @@ class RunIndex(FileRunStore):
         """Whether every run has been read into the index; until then a look shows a part."""
         return self._guarded(lambda: self._mirror.hold.is_complete, lambda: True)
 
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """While the index is built: how many runs are read, and how many there are."""
+        return None if self.is_complete else self._mirror.progress
+
+    def tell_progress(self, told: Callable[[int, int], None]) -> None:
+        """Have `told` called with that as it grows; it ends with both the same."""
+        self._mirror.on_progress = told
+
     def experiments(self, *, deleted: bool = False) -> builtins.list[Experiment]:
         stage = "deleted" if deleted else "active"
 

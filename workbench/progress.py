@@ -97,32 +97,43 @@ def _live_display() -> Any:
     )
 
 
-class ScoreProgress:
-    """Rows scored so far; shown in a terminal only, once the work lasts longer than a second."""
+class CountProgress:
+    """How many are done so far; shown in a terminal only, once the work lasts longer than a second."""
 
     PATIENCE_S = 1.0
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, unit: str) -> None:
         self._title = clean(title)
-        self._started = time.monotonic()
+        self._unit = unit
+        self._started: float | None = None
         self._live: Any = None
         self._task: Any = None
 
     def __enter__(self) -> Self:
+        self._started = time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """`done` are done in all, of `total` where that is known; it ends with the last of them."""
+        now = time.monotonic()
+        self._started = self._started or now
+        if done == total:
+            self.stop()
+        elif is_terminal(sys.stderr) and now - self._started >= self.PATIENCE_S:
+            if self._live is None:
+                self._live = _live_display()
+                self._live.start()
+                self._task = self._live.add_task(self._title, total=total, detail="")
+            of_all = f" of {total:,}" if total is not None else ""
+            self._live.update(self._task, completed=done, detail=f"{done:,}{of_all} {self._unit}")
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
         if self._live is not None:
             self._live.stop()
-
-    def __call__(self, rows: int) -> None:
-        """`rows` are done in all."""
-        if not is_terminal(sys.stderr) or time.monotonic() - self._started < self.PATIENCE_S:
-            return
-        if self._live is None:
-            self._live = _live_display()
-            self._live.start()
-            self._task = self._live.add_task(self._title, total=None, detail="")
-        self._live.update(self._task, detail=f"{rows:,} rows")
+            self._live = None

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pipelines.request import TrainEvent
-from workbench.progress import ScoreProgress, TrainProgress
+from workbench.progress import CountProgress, TrainProgress
 
 EVENTS = [
     TrainEvent(1, 3, "Loading data"),
@@ -82,21 +82,21 @@ def test_the_terminal_is_left_as_it_was_after_an_error(watched):
 
 def test_scoring_shows_nothing_when_it_is_quick(watched):
     terminal = watched()
-    with ScoreProgress("churn") as progress:
+    with CountProgress("churn", "rows") as progress:
         progress(1000)
     assert terminal.getvalue() == ""
 
 
 def test_scoring_shows_nothing_where_nobody_watches(capsys, monkeypatch):
-    monkeypatch.setattr(ScoreProgress, "PATIENCE_S", 0.0)
-    with ScoreProgress("churn") as progress:
+    monkeypatch.setattr(CountProgress, "PATIENCE_S", 0.0)
+    with CountProgress("churn", "rows") as progress:
         progress(1000)
     assert capsys.readouterr() == ("", "")
 
 
 def test_scoring_shows_rows_once_it_lasts(watched, monkeypatch):
-    monkeypatch.setattr(ScoreProgress, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(CountProgress, "PATIENCE_S", 0.0)
     terminal = watched()
-    with ScoreProgress("churn") as progress:
+    with CountProgress("churn", "rows") as progress:
         progress(123_456)
     assert "123,456 rows" in terminal.getvalue()

@@ -49,9 +49,18 @@ class Invocation:
 
     @cached_property
     def runs(self) -> RunStore:
+        from store.run_index import RunIndex
         from store.tracking import open_runs
 
-        return open_runs(self.tracking_uri, self.layout)
+        opened = open_runs(self.tracking_uri, self.layout)
+        command = click.get_current_context(silent=True)
+        if isinstance(opened, RunIndex) and command is not None:
+            from workbench.progress import CountProgress
+
+            progress = CountProgress("Reading the runs", "runs")
+            command.call_on_close(progress.stop)
+            opened.tell_progress(progress)
+        return opened
 
     @cached_property
     def registry(self) -> Registry:

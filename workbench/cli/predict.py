@@ -37,7 +37,7 @@ def predict(invocation: Invocation, model: str, input: Path, output: Path | None
     from store.log import PredictionLog
     from store.model_files import environment_differences, load_model
     from workbench.output import say, warn
-    from workbench.progress import ScoreProgress
+    from workbench.progress import CountProgress
 
     assert version.model_dir is not None
     loaded = load_model(
@@ -47,7 +47,7 @@ def predict(invocation: Invocation, model: str, input: Path, output: Path | None
         warn(difference)
     log = PredictionLog(invocation.layout.ensure(), project.settings.store, "batch") if is_logged else None
     try:
-        with ScoreProgress(f"{version.name} version {version.version}: {input.name}") as progress:
+        with CountProgress(f"{version.name} version {version.version}: {input.name}", "rows") as progress:
             scored = score(
                 loaded,
                 input,

@@ -28,6 +28,8 @@ class RunList:
 
     runs: tuple[Run, ...]
     experiments: tuple[str, ...]
+    reading: tuple[int, int] | None = None
+    """How many runs are read, and how many there are, while a large store is read for the first time."""
 
 
 def list_runs(
@@ -42,13 +44,17 @@ def list_runs(
         source = desk.cached("runs", lambda: _source(desk))
         runs = source.look(deleted=deleted, watched=watched)
     experiments = tuple(experiment.name for experiment in desk.runs.experiments())
-    if before is not None and before.runs is runs and before.experiments == experiments:
-        return before
-    return RunList(runs, experiments)
+    reading = source.progress
+    if before is not None and before.runs is runs:
+        if (before.experiments, before.reading) == (experiments, reading):
+            return before
+    return RunList(runs, experiments, reading)
 
 
 class _Polled:
     """A database or a server, asked at most every few seconds."""
+
+    progress = None
 
     def __init__(self, store: RunStore) -> None:
         self._store = store

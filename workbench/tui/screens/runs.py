@@ -29,6 +29,10 @@ _PAUSE_S = 0.06
 """How long the cursor rests on a run before its files are looked at."""
 
 
+_NEXT_PART_S = 0.1
+"""While a large store is read for the first time, the next part is asked for after this."""
+
+
 @dataclass(frozen=True)
 class ExperimentRow:
     id: str
@@ -175,12 +179,16 @@ class RunsScreen(WorkbenchScreen):
         if [(c.key, c.hidden) for c in columns] != [(c.key, c.hidden) for c in self.table.columns]:
             self.table.set_columns(columns)
         self.table.set_rows(runs)
-        self.table.set_empty_text(
-            "no deleted runs" if self._shows_deleted else "no runs yet: workbench train makes the first"
-        )
+        if found.reading is None:
+            no_runs = "no runs yet: workbench train makes the first"
+            self.table.set_empty_text("no deleted runs" if self._shows_deleted else no_runs)
         what = self._experiment or "runs"
-        main = self.query_one("#main")
-        main.border_title = f"{what} · deleted" if self._shows_deleted else what
+        if self._shows_deleted:
+            what += " · deleted"
+        if found.reading is not None:
+            what += " · reading {:,} of {:,} runs".format(*found.reading)
+            self.set_timer(_NEXT_PART_S, self.look)
+        self.query_one("#main").border_title = what
         self._show_details(self.table.cursor_row)
         self.refresh_bindings()
 
