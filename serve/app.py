@@ -133,7 +133,7 @@ def _add_views(app: FastAPI, services: Services) -> None:
             {"name": failure.name, "version": failure.version, "reason": failure.reason}
             for failure in host.failures.values()
         ]
-        is_ready = bool(host.models)
+        is_ready = bool(host.models or host.unloaded)
         body: dict[str, Any] = {
             "status": "ready" if is_ready else "no model is loaded",
             "models": {model.name: model.version for model in host.ordered()},
@@ -176,11 +176,15 @@ def _add_views(app: FastAPI, services: Services) -> None:
     @app.get("/models", tags=["models"], summary="The models in service, and those that should be")
     async def models() -> dict[str, Any]:
         served = [_summary(model) for model in host.ordered()]
+        waiting = [
+            {"name": name, "version": version.version, "role": "champion", "status": "not loaded"}
+            for name, version in host.unloaded.items()
+        ]
         failed = [
             {"name": f.name, "version": f.version, "status": "failed", "reason": f.reason}
             for f in host.failures.values()
         ]
-        return {"default": host.default_name(), "models": [*served, *failed]}
+        return {"default": host.default_name(), "models": [*served, *waiting, *failed]}
 
     @app.get(
         "/models/{name}",

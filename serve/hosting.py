@@ -339,13 +339,14 @@ class ModelHost:
     def _is_journalled(self, failure: Failure) -> bool:
         """Whether another worker was first to say so: since anything else happened to the model, that is."""
         assert self._layout is not None
-        newest = read_events(self._layout, model=failure.name, limit=1)
-        return any(
-            event.what == "load_failed"
-            and event.to == str(failure.version)
-            and event.reason == failure.reason
-            for event in newest
-        )
+        for event in reversed(read_events(self._layout, model=failure.name, limit=20)):
+            if not event.what.startswith("alert_"):
+                return (event.what, event.to, event.reason) == (
+                    "load_failed",
+                    str(failure.version),
+                    failure.reason,
+                )
+        return False
 
 
 def _alert_key(name: str) -> str:

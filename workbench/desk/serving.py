@@ -223,7 +223,7 @@ def _served(listed: Any, counters: Counters) -> tuple[ServedRow, ...]:
         rows[name] = ServedRow(
             name,
             version,
-            "serving",
+            str(item.get("status", "serving")),
             task=str(item.get("task", "")),
             requests=round(counted.requests),
             rows=round(counted.rows),

@@ -10,7 +10,7 @@ from workbench.tui.screens.model_columns import numbered
 from workbench.tui.widgets.formats import MISSING, number, plain
 from workbench.tui.widgets.table import Column
 
-_STATUS = {"serving": "● serving", "old": "▲ older", "failed": "✗ failed"}
+_STATUS = {"serving": "● serving", "not loaded": "○ waits", "old": "▲ older", "failed": "✗ failed"}
 _TONES = {"serving": "success", "old": "warning", "failed": "error"}
 _FEATURES_SHOWN = 12
 
