@@ -1,0 +1,158 @@
+"""How often the drift verdict is wrong, by simulation: false alarms and power of 30 independent features.
+
+    python -m tests.benchmarks.drift_power [--seed 7] [--windows 1000]
+
+25 numeric features (normal, skewed, uniform, whole numbers) and 5 categorical ones. `flagged` is a window in
+which any of the 30 is flagged though nothing drifted; `confirmed` is the same feature in 2 of 3 windows.
+Found is a drifted feature that is flagged. Exits with 1 where a figure misses its aim.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipelines.drift.verdicts import Options, Sample, judge
+from store.profile import FeatureProfile, count, profile_feature
+
+N_NUMERIC, N_CATEGORICAL = 25, 5
+SHARES = np.array([0.35, 0.25, 0.2, 0.12, 0.08])
+LABELS = np.array(list("abcde"))
+NEW = "new"
+OPTIONS = Options()
+
+Column = Any
+Drift = Callable[[int, Column, np.random.Generator], Column]
+
+
+def column(place: int, n: int, rng: np.random.Generator) -> Column:
+    """Values (n,) of one feature, the same distribution for the same place."""
+    if place >= N_NUMERIC:
+        return LABELS[rng.choice(5, n, p=SHARES)]
+    kind = place % 4
+    if kind == 0:
+        return rng.normal(10.0, 2.0, n)
+    if kind == 1:
+        return rng.lognormal(0.0, 1.0, n)
+    if kind == 2:
+        return rng.uniform(-1.0, 1.0, n)
+    return rng.poisson(4.0, n).astype(float)
+
+
+def shifted(by_sd: float) -> Drift:
+    """The first feature, which is normal, moves by so many standard deviations."""
+    return lambda place, values, rng: values + by_sd * 2.0 if place == 0 else values
+
+
+def category_change(points: float) -> Drift:
+    """The most frequent category of the first categorical feature loses so many points to the rarest."""
+
+    def change(place: int, values: Column, rng: np.random.Generator) -> Column:
+        if place != N_NUMERIC:
+            return values
+        moved = (values == "a") & (rng.random(len(values)) < points / SHARES[0])
+        return np.where(moved, "e", values)
+
+    return change
+
+
+def new_category(share: float) -> Drift:
+    """So many values of the first categorical feature are of a category that is new."""
+
+    def change(place: int, values: Column, rng: np.random.Generator) -> Column:
+        if place != N_NUMERIC:
+            return values
+        return np.where(rng.random(len(values)) < share, NEW, values)
+
+    return change
+
+
+def references(rows: int, rng: np.random.Generator) -> list[FeatureProfile]:
+    return [
+        profile_feature(
+            f"f{place}", "numeric" if place < N_NUMERIC else "categorical", column(place, rows, rng)
+        )
+        for place in range(N_NUMERIC + N_CATEGORICAL)
+    ]
+
+
+def flags(
+    reference: list[FeatureProfile], n: int, rng: np.random.Generator, drift: Drift | None = None
+) -> np.ndarray[Any, Any]:
+    """Which features (30,) one window of n rows flags."""
+    samples = []
+    for place, feature in enumerate(reference):
+        values = column(place, n, rng)
+        if drift is not None:
+            values = drift(place, values, rng)
+        samples.append(Sample(feature, count(feature, values)))
+    return np.array([verdict.flagged for verdict in judge(samples, OPTIONS)])
+
+
+def false_alarms(rows: int, n: int, windows: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Shares of windows with any feature flagged, and of windows that confirm one by 2 of 3."""
+    any_flagged = confirmed = seen = triples = 0
+    for _ in range(max(1, windows // 100)):
+        reference = references(rows, rng)
+        latest: list[np.ndarray[Any, Any]] = []
+        for _ in range(100):
+            now = flags(reference, n, rng)
+            any_flagged += bool(now.any())
+            seen += 1
+            latest = [*latest[-2:], now]
+            if len(latest) == 3:
+                triples += 1
+                confirmed += bool((np.sum(latest, axis=0) >= 2).any())
+    return any_flagged / seen, confirmed / triples
+
+
+def power(place: int, drift: Drift, rows: int, n: int, windows: int, rng: np.random.Generator) -> float:
+    """Share of windows in which the feature at `place`, which drifted, is flagged."""
+    found = 0
+    for _ in range(max(1, windows // 100)):
+        reference = references(rows, rng)
+        found += sum(bool(flags(reference, n, rng, drift)[place]) for _ in range(100))
+    return found / (max(1, windows // 100) * 100)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--windows", type=int, default=1000)
+    options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
+    started = time.perf_counter()
+    misses = 0
+
+    def line(what: str, rows: int, n: int, share: float, aim: float, *, most: bool) -> None:
+        nonlocal misses
+        is_met = share <= aim if most else share >= aim
+        misses += not is_met
+        sign = "≤" if most else "≥"
+        print(f"{what:<34} {rows:>9,} {n:>6,} {share:>8.2%}  {sign} {aim:.1%}{'' if is_met else '  MISSED'}")
+
+    print(f"{'':<34} {'reference':>9} {'window':>6} {'share':>8}  aim")
+    for rows in (50_000, 1_000):
+        for n in (100, 500, 5_000):
+            flagged, confirmed = false_alarms(rows, n, options.windows, rng)
+            line("no drift, any of 30 flagged", rows, n, flagged, 0.05, most=True)
+            line("no drift, confirmed by 2 of 3", rows, n, confirmed, 0.001, most=True)
+        for what, place, drift, n, aims in (
+            ("shift of 0.5 sd", 0, shifted(0.5), 500, (0.99, 0.99)),
+            ("shift of 0.25 sd", 0, shifted(0.25), 500, (0.80, 0.55)),
+            ("category change of 10 points", N_NUMERIC, category_change(0.10), 500, (0.99, 0.99)),
+            ("new category, 5 %", N_NUMERIC, new_category(0.05), 100, (0.70, 0.70)),
+        ):
+            share = power(place, drift, rows, n, options.windows, rng)
+            line(f"found: {what}", rows, n, share, aims[rows == 1_000], most=False)
+    print(f"{options.windows} windows each, seed {options.seed}, {time.perf_counter() - started:.0f} s")
+    return 1 if misses else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
