@@ -118,7 +118,7 @@ def inference_paths(model: ServedModel, key: str) -> dict[str, Any]:
             "name": {"type": "string"},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
             "datatype": {"enum": list(DATATYPES)},
-            "parameters": {"type": "object"},
+            "parameters": {"type": ["object", "null"]},
             "data": {"type": "array"},
         },
     }
@@ -127,11 +127,11 @@ def inference_paths(model: ServedModel, key: str) -> dict[str, Any]:
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
-            "parameters": {"type": "object"},
+            "id": {"type": ["string", "null"]},
+            "parameters": {"type": ["object", "null"]},
             "inputs": {"type": "array", "items": tensor, "minItems": 1},
             "outputs": {
-                "type": "array",
+                "type": ["array", "null"],
                 "items": {
                     "type": "object",
                     "required": ["name"],
