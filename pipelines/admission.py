@@ -20,6 +20,7 @@ from store.layout import Layout
 from store.ledger import (
     ACCEPTED,
     DataFile,
+    Entry,
     FileState,
     Stamp,
     find_file,
@@ -27,11 +28,13 @@ from store.ledger import (
     ledger_path,
     list_files,
     record,
-    same_content,
     stamp_of,
 )
 
 _NAMED = 20
+_AT_ONCE = 200
+_LONGEST_S = 0.3
+"""Files and seconds until what was found is written to the ledger."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def examine(
     paths: Iterable[Path],
     *,
     on_file: Callable[[Examined], None] | None = None,
+    wait_for_writers: bool = True,
 ) -> list[Examined]:
     """Read, judge and record files that are new or changed; content that is known is not judged again.
 
@@ -68,40 +72,79 @@ def examine(
     common. A file that the system refuses to read stays new, with the reason.
     """
     so_far = data_so_far(layout, pipeline)
-    results: list[Examined] = []
+    desk = _Desk(layout, pipeline, on_file)
     waiting: list[_Candidate] = []
-
-    def done(examined: Examined) -> None:
-        results.append(examined)
-        if on_file is not None:
-            on_file(examined)
 
     def decide(candidate: _Candidate) -> None:
         report = judge(candidate.path, candidate.summary, so_far, settings, candidate.seconds)
         if report.is_valid:
             so_far.add(candidate.summary.columns)
-        done(_enter(layout, pipeline, candidate.path, candidate.stamp, candidate.sha256, report))
+        desk.enter(_judged(candidate.path, candidate.stamp, candidate.sha256, report))
 
     is_first = not so_far
     for path in paths:
-        outcome = _look(layout, pipeline, settings, path)
+        outcome = _look(desk, layout, settings, path, wait_for_writers=wait_for_writers)
         if isinstance(outcome, Examined):
-            done(outcome)
+            desk.done(outcome)
+        elif isinstance(outcome, Entry):
+            desk.enter(outcome)
         elif is_first:
             waiting.append(outcome)
         else:
             decide(outcome)
     if waiting:
         so_far = DataSoFar.by_majority([candidate.summary for candidate in waiting])
-        seen: dict[str, str] = {}
         for candidate in waiting:
-            if candidate.sha256 in seen:
-                done(_duplicate(layout, pipeline, candidate, seen[candidate.sha256]))
-                continue
-            seen[candidate.sha256] = candidate.path
-            decide(candidate)
-    tell(layout, pipeline, [item for item in results if item.state == "quarantined"])
-    return results
+            twin = desk.twin(candidate.sha256, candidate.path)
+            if twin is None:
+                decide(candidate)
+            else:
+                desk.enter(_duplicate(candidate.path, candidate.stamp, candidate.sha256, twin))
+    desk.flush()
+    tell(layout, pipeline, [item for item in desk.results if item.state == "quarantined"])
+    return desk.results
+
+
+class _Desk:
+    """The ledger of one pipeline while files are examined: read once, written some files at a time."""
+
+    def __init__(self, layout: Layout, pipeline: str, on_file: Callable[[Examined], None] | None) -> None:
+        self._layout = layout
+        self.pipeline = pipeline
+        self._on_file = on_file
+        self._waiting: list[Entry] = []
+        self._flushed_at = time.monotonic()
+        self.results: list[Examined] = []
+        self.known = {file.path: file for file in list_files(layout, pipeline=pipeline, with_gone=True)}
+        self._by_content: dict[str, dict[str, DataFile | Entry]] = {}
+        for file in self.known.values():
+            if file.sha256 is not None and file.state in ACCEPTED:
+                self._by_content.setdefault(file.sha256, {})[file.path] = file
+
+    def twin(self, sha256: str, but: str) -> DataFile | Entry | None:
+        """Another accepted file with this content; one that is there before one that is gone."""
+        others = [file for path, file in self._by_content.get(sha256, {}).items() if path != but]
+        return min(others, key=lambda file: (_is_gone(file), file.path), default=None)
+
+    def enter(self, entry: Entry) -> None:
+        """Write this down soon; who listens hears of it when it is written."""
+        self._waiting.append(entry)
+        if entry.sha256 is not None and entry.state in ACCEPTED:
+            self._by_content.setdefault(entry.sha256, {})[entry.path] = entry
+        if len(self._waiting) >= _AT_ONCE or time.monotonic() - self._flushed_at > _LONGEST_S:
+            self.flush()
+
+    def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        record(self._layout, self.pipeline, waiting)
+        self._flushed_at = time.monotonic()
+        for entry in waiting:
+            self.done(Examined(entry.path, entry.state, entry.reason, entry.rows))
+
+    def done(self, examined: Examined) -> None:
+        self.results.append(examined)
+        if self._on_file is not None:
+            self._on_file(examined)
 
 
 def data_so_far(layout: Layout, pipeline: str) -> DataSoFar:
@@ -126,7 +169,9 @@ def admit(
     """
     known = {file.path: file for file in list_files(layout, pipeline=pipeline)}
     unknown = [path for path in files if not _is_current(known.get(ledger_path(path, layout.root)), path)]
-    examined = {item.path: item for item in examine(layout, pipeline, settings, unknown)}
+    # A pipeline's only file may be one that somebody always has open.
+    found = examine(layout, pipeline, settings, unknown, wait_for_writers=len(files) > 1)
+    examined = {item.path: item for item in found}
     known = {file.path: file for file in list_files(layout, pipeline=pipeline)}
     allowed, notes, refused = list[Path](), list[str](), list[DataFile | Examined]()
     is_lenient = settings.validate.on_failure == "warn"
@@ -156,35 +201,26 @@ def admit(
     return allowed, notes, is_lenient
 
 
-def _look(layout: Layout, pipeline: str, settings: PipelineSettings, path: Path) -> Examined | _Candidate:
+def _look(
+    desk: _Desk, layout: Layout, settings: PipelineSettings, path: Path, *, wait_for_writers: bool
+) -> Examined | Entry | _Candidate:
     """Hash a file and, where its content is not known, sum it up."""
     name = ledger_path(path, layout.root)
-    known = find_file(layout, pipeline, name)
+    known = desk.known.get(name)
     try:
         stamp = stamp_of(path.stat())
-        if is_being_written(path):
+        if wait_for_writers and is_being_written(path):
             return Examined(name, None, f"{name} is still being written")
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if known is not None and known.sha256 == sha256 and (known.before or known.state) != "new":
-            keep_known(layout, pipeline, name, stamp)
+            keep_known(layout, desk.pipeline, name, stamp)
             return Examined(name, known.before or known.state, known.reason, known.rows)
-        twin = same_content(layout, pipeline, sha256, name)
-        if twin is not None and twin.gone_at is not None:
-            return _renamed(layout, pipeline, name, stamp, sha256, twin)
+        twin = desk.twin(sha256, name)
+        if isinstance(twin, DataFile) and twin.gone_at is not None:
+            return _renamed(layout, name, stamp, twin)
         if twin is not None:
-            reason = f"the same content as {twin.path}"
-            record(
-                layout,
-                pipeline,
-                name,
-                stamp=stamp,
-                state="duplicate",
-                sha256=sha256,
-                rows=twin.rows,
-                reason=reason,
-            )
-            return Examined(name, "duplicate", reason, twin.rows)
+            return _duplicate(name, stamp, sha256, twin)
         begun = time.perf_counter()
         try:
             summary = summarize(path, settings)
@@ -194,8 +230,7 @@ def _look(layout: Layout, pipeline: str, settings: PipelineSettings, path: Path)
             if _has_changed(path, stamp):
                 return Examined(name, None, f"{name} changed while it was read")
             finding = Finding("error", "unreadable", error.message)
-            report = Report(name, (finding,), None, time.perf_counter() - begun)
-            return _enter(layout, pipeline, name, stamp, sha256, report)
+            return _judged(name, stamp, sha256, Report(name, (finding,), None, time.perf_counter() - begun))
         seconds = time.perf_counter() - begun
         if _has_changed(path, stamp):
             return Examined(name, None, f"{name} changed while it was read")
@@ -204,63 +239,44 @@ def _look(layout: Layout, pipeline: str, settings: PipelineSettings, path: Path)
         return Examined(name, None, f"{name} is gone")
     except OSError as error:
         reason = f"{name} cannot be read: {error.strerror or error}"
-        with contextlib.suppress(OSError):
-            record(layout, pipeline, name, stamp=stamp_of(path.stat()), state="new", reason=reason)
-        return Examined(name, "new", reason)
+        try:
+            return Entry(name, stamp_of(path.stat()), "new", reason=reason)
+        except OSError:
+            return Examined(name, None, reason)
 
 
-def _enter(layout: Layout, pipeline: str, path: str, stamp: Stamp, sha256: str, report: Report) -> Examined:
+def _judged(path: str, stamp: Stamp, sha256: str, report: Report) -> Entry:
     state: FileState = "ready" if report.is_valid else "quarantined"
     rows = None if report.summary is None else report.summary.rows
     reason = report.reason
     if reason is None and report.warnings:
         reason = f"warning: {report.warnings[0].message}"
-    record(
-        layout,
-        pipeline,
-        path,
-        stamp=stamp,
-        state=state,
-        sha256=sha256,
-        rows=rows,
-        reason=reason,
-        report=report.as_json(),
-    )
-    return Examined(path, state, reason, rows)
+    return Entry(path, stamp, state, sha256, rows, reason, report.as_json())
 
 
-def _renamed(layout: Layout, pipeline: str, path: str, stamp: Stamp, sha256: str, twin: DataFile) -> Examined:
+def _renamed(layout: Layout, path: str, stamp: Stamp, twin: DataFile) -> Entry:
     """A file that moved: it is what it was under its other name."""
-    record(
-        layout,
-        pipeline,
+    before = find_file(layout, twin.pipeline, twin.path) or twin
+    return Entry(
         path,
-        stamp=stamp,
-        state=twin.state,
-        sha256=sha256,
-        rows=twin.rows,
-        reason=twin.reason,
-        report=twin.report,
-        job_id=twin.job_id,
-        run_id=twin.run_id,
-        is_released=twin.is_released,
+        stamp,
+        before.state,
+        before.sha256,
+        before.rows,
+        before.reason,
+        before.report,
+        before.job_id,
+        before.run_id,
+        before.is_released,
     )
-    return Examined(path, twin.state, twin.reason, twin.rows)
 
 
-def _duplicate(layout: Layout, pipeline: str, candidate: _Candidate, original: str) -> Examined:
-    reason, rows = f"the same content as {original}", candidate.summary.rows
-    record(
-        layout,
-        pipeline,
-        candidate.path,
-        stamp=candidate.stamp,
-        state="duplicate",
-        sha256=candidate.sha256,
-        rows=rows,
-        reason=reason,
-    )
-    return Examined(candidate.path, "duplicate", reason, rows)
+def _duplicate(path: str, stamp: Stamp, sha256: str, twin: DataFile | Entry) -> Entry:
+    return Entry(path, stamp, "duplicate", sha256, twin.rows, f"the same content as {twin.path}")
+
+
+def _is_gone(file: DataFile | Entry) -> bool:
+    return isinstance(file, DataFile) and file.gone_at is not None
 
 
 def tell(layout: Layout, pipeline: str, quarantined: Sequence[Examined] = ()) -> None:

@@ -21,7 +21,7 @@ from store.alerts import clear_alert, raise_alert
 from store.errors import WorkbenchError
 from store.jobs import Job, list_jobs
 from store.layout import Layout
-from store.ledger import find_file, ledger_path, list_files, record, stamp_of
+from store.ledger import Entry, find_file, ledger_path, list_files, record, stamp_of
 from store.watch_state import paused_pipelines
 
 log = logging.getLogger("workbench.watch")
@@ -260,16 +260,10 @@ class WatchLoop:
         reason = f"{path} could not be examined: {problem}"
         with suppress(OSError, WorkbenchError):
             known = find_file(self.layout, name, path)
-            record(
-                self.layout,
-                name,
-                path,
-                stamp=stamp_of(file.stat()),
-                state="quarantined",
-                sha256=None if known is None else known.sha256,
-                reason=reason,
-                report={"path": path, "valid": False, "rows": None, "findings": []},
-            )
+            sha256 = None if known is None else known.sha256
+            report = {"path": path, "valid": False, "rows": None, "findings": []}
+            entry = Entry(path, stamp_of(file.stat()), "quarantined", sha256, reason=reason, report=report)
+            record(self.layout, name, [entry])
 
     def _decide(self) -> None:
         """Ask for a training where new data has come to rest and the settings allow it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -194,35 +194,44 @@ def note_gone(layout: Layout, pipeline: str, paths: Collection[str]) -> None:
             _promote_copy(connection, pipeline, path, now)
 
 
-def record(
-    layout: Layout,
-    pipeline: str,
-    path: str,
-    *,
-    stamp: Stamp,
-    state: FileState,
-    sha256: str | None = None,
-    rows: int | None = None,
-    reason: str | None = None,
-    report: Mapping[str, Any] | None = None,
-    job_id: str | None = None,
-    run_id: str | None = None,
-    is_released: bool = False,
-) -> None:
-    """Write down what a file is, whatever was known of that path; the same again changes nothing."""
+@dataclass(frozen=True)
+class Entry:
+    """What is to be written down of one file."""
+
+    path: str
+    stamp: Stamp
+    state: FileState
+    sha256: str | None = None
+    rows: int | None = None
+    reason: str | None = None
+    report: Mapping[str, Any] | None = None
+    job_id: str | None = None
+    run_id: str | None = None
+    is_released: bool = False
+
+
+def record(layout: Layout, pipeline: str, entries: Sequence[Entry]) -> None:
+    """Write down what files are, whatever was known of those paths, in one transaction; the same again
+    changes nothing. Where the content of a file with copies is replaced, a copy takes its place."""
+    if not entries:
+        return
     now = _now()
-    text = None if report is None else json.dumps(report, ensure_ascii=False, default=str)
     with connect(layout) as connection:
-        connection.execute(
-            "INSERT INTO data_files (path, pipeline, state, size, mtime_ns, inode, sha256, rows, reason,"
-            " report, job_id, run_id, released, first_seen, changed_at)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)"
-            " ON CONFLICT (pipeline, path) DO UPDATE SET state = ?3, size = ?4, mtime_ns = ?5, inode = ?6,"
-            " sha256 = ?7, rows = ?8, reason = ?9, report = ?10, job_id = ?11, run_id = ?12,"
-            " released = ?13, changed_at = ?14, gone_at = NULL, before = NULL",
-            (path, pipeline, state, stamp.size, stamp.mtime_ns, stamp.inode, sha256, rows, reason, text,
-             job_id, run_id, int(is_released), now),
-        )  # fmt: skip
+        connection.execute("BEGIN IMMEDIATE")
+        for entry in entries:
+            _promote_copy(connection, pipeline, entry.path, now, but=entry.sha256)
+            text = None if entry.report is None else json.dumps(entry.report, ensure_ascii=False, default=str)
+            connection.execute(
+                "INSERT INTO data_files (path, pipeline, state, size, mtime_ns, inode, sha256, rows, reason,"
+                " report, job_id, run_id, released, first_seen, changed_at)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)"
+                " ON CONFLICT (pipeline, path) DO UPDATE SET state = ?3, size = ?4, mtime_ns = ?5,"
+                " inode = ?6, sha256 = ?7, rows = ?8, reason = ?9, report = ?10, job_id = ?11, run_id = ?12,"
+                " released = ?13, changed_at = ?14, gone_at = NULL, before = NULL",
+                (entry.path, pipeline, entry.state, entry.stamp.size, entry.stamp.mtime_ns, entry.stamp.inode,
+                 entry.sha256, entry.rows, entry.reason, text, entry.job_id, entry.run_id,
+                 int(entry.is_released), now),
+            )  # fmt: skip
 
 
 def keep_known(layout: Layout, pipeline: str, path: str, stamp: Stamp) -> None:
@@ -233,18 +242,6 @@ def keep_known(layout: Layout, pipeline: str, path: str, stamp: Stamp) -> None:
             " size = ?, mtime_ns = ?, inode = ?, changed_at = ? WHERE pipeline = ? AND path = ?",
             (stamp.size, stamp.mtime_ns, stamp.inode, _now(), pipeline, path),
         )
-
-
-def same_content(layout: Layout, pipeline: str, sha256: str, but: str) -> DataFile | None:
-    """Another accepted file of the pipeline with this content; one that is there before one that is gone."""
-    marks = ", ".join("?" * len(ACCEPTED))
-    with connect(layout) as connection:
-        row = connection.execute(
-            f"SELECT {_COLUMNS}, report FROM data_files WHERE pipeline = ? AND sha256 = ? AND path <> ?"
-            f" AND state IN ({marks}) ORDER BY gone_at IS NOT NULL, path LIMIT 1",
-            (pipeline, sha256, but, *ACCEPTED),
-        ).fetchone()
-    return None if row is None else _file(row)
 
 
 def find_file(layout: Layout, pipeline: str, path: str) -> DataFile | None:
@@ -345,25 +342,21 @@ def counts(layout: Layout) -> dict[str, dict[str, int]]:
     return result
 
 
-def _promote_copy(connection: Any, pipeline: str, path: str, now: str) -> None:
-    """Where the original of a duplicate has gone, the duplicate is the original."""
-    gone = connection.execute(
-        "SELECT * FROM data_files WHERE pipeline = ? AND path = ?", (pipeline, path)
+def _promote_copy(connection: Any, pipeline: str, path: str, now: str, *, but: str | None = None) -> None:
+    """Where an original has gone, or holds something else (`but`), its copy is the original."""
+    original = connection.execute(
+        "SELECT *, coalesce(before, state) AS was FROM data_files WHERE pipeline = ? AND path = ?",
+        (pipeline, path),
     ).fetchone()
-    if gone is None or gone["sha256"] is None or gone["state"] not in ACCEPTED:
+    if original is None or original["sha256"] in (None, but) or original["was"] not in ACCEPTED:
         return
-    copy = connection.execute(
-        "SELECT path FROM data_files WHERE pipeline = ? AND sha256 = ? AND state = 'duplicate'"
-        " AND gone_at IS NULL ORDER BY path LIMIT 1",
-        (pipeline, gone["sha256"]),
-    ).fetchone()
-    if copy is not None:
-        connection.execute(
-            "UPDATE data_files SET state = ?, reason = ?, report = ?, job_id = ?, run_id = ?, released = ?,"
-            " rows = ?, changed_at = ? WHERE pipeline = ? AND path = ?",
-            (gone["state"], gone["reason"], gone["report"], gone["job_id"], gone["run_id"], gone["released"],
-             gone["rows"], now, pipeline, copy["path"]),
-        )  # fmt: skip
+    connection.execute(
+        "UPDATE data_files SET state = ?, reason = ?, report = ?, job_id = ?, run_id = ?, released = ?,"
+        " rows = ?, changed_at = ? WHERE pipeline = ? AND path = (SELECT min(path) FROM data_files"
+        " WHERE pipeline = ? AND sha256 = ? AND state = 'duplicate' AND gone_at IS NULL)",
+        (original["was"], original["reason"], original["report"], original["job_id"], original["run_id"],
+         original["released"], original["rows"], now, pipeline, pipeline, original["sha256"]),
+    )  # fmt: skip
 
 
 def _file(row: Any) -> DataFile:

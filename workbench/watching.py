@@ -327,7 +327,7 @@ def _tasks(current: _Current) -> list[Task]:
     from pipelines.watch_loop import Task
 
     tasks = [
-        Task("alert delivery", 5.0, lambda: _deliver(current.project)),
+        Task("alert delivery", 2.0, _Delivery(current).step),
         Task("monitor", MONITOR_S, _Monitor(current).step),
     ]
     parent = os.environ.pop("WORKBENCH_WATCH_PARENT", None)
@@ -341,10 +341,24 @@ def _tasks(current: _Current) -> list[Task]:
     return tasks
 
 
-def _deliver(project: Project) -> None:
-    from workbench.alerting import deliver
+class _Delivery:
+    """Delivers alerts when the state changed, and now and then: what goes on is repeated by the clock."""
 
-    deliver(project.layout, project.settings.alerts, project=project.name)
+    def __init__(self, current: _Current) -> None:
+        self._current = current
+        self._seen: object = None
+        self._ran_at = 0.0
+
+    def step(self) -> None:
+        project = self._current.project
+        path = project.layout.state_db
+        seen = _stamps([path, path.with_name(f"{path.name}-wal")])
+        if seen == self._seen and time.monotonic() - self._ran_at < 30.0:
+            return
+        from workbench.alerting import deliver
+
+        self._seen, self._ran_at = seen, time.monotonic()
+        deliver(project.layout, project.settings.alerts, project=project.name)
 
 
 class _Monitor:

@@ -214,22 +214,15 @@ def print_report(report: Mapping[str, Any], *, with_path: bool = False) -> None:
 def _let_in(invocation: Invocation, pipeline: str, report: Any, stamp: Any) -> None:
     """A quarantined file whose content is valid by the settings of today is ready."""
     from pipelines.admission import tell
-    from store.ledger import find_file, record
+    from store.ledger import Entry, find_file, record
     from workbench.output import say
 
     known = find_file(invocation.layout, pipeline, report.path)
     if known is None or known.state != "quarantined" or known.stamp != stamp or not report.is_valid:
         return
-    record(
-        invocation.layout,
-        pipeline,
-        report.path,
-        stamp=stamp,
-        state="ready",
-        sha256=known.sha256,
-        rows=report.summary.rows,
-        report=report.as_json(),
-    )
+    rows = report.summary.rows
+    entry = Entry(report.path, stamp, "ready", known.sha256, rows, report=report.as_json())
+    record(invocation.layout, pipeline, [entry])
     tell(invocation.layout, pipeline)
     say(f"{report.path} is out of quarantine.")
 
