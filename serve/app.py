@@ -194,7 +194,7 @@ def _add_views(app: FastAPI, services: Services) -> None:
     )
     async def model(name: str, request: Request) -> dict[str, Any]:
         sees_data = services.access.may_see_data(request.scope["key"])
-        return _details(host.find(name), has_example=sees_data)
+        return _details(await host.fetch(name), has_example=sees_data)
 
     @app.get(
         "/models/{name}/drift",
