@@ -79,7 +79,7 @@ def list_(
     wanted = ROWS_IN_A_TERMINAL + 1 if is_short else limit or None
     found = invocation.runs.list(experiment, where, order_by, wanted, deleted)
     if as_json:
-        print_json([as_row(run) for run in found])
+        print_json(_with_versions(invocation, found))
         return
     if not found:
         say("No runs here." if where or experiment or deleted else "No runs yet. Train one: workbench train")
@@ -180,6 +180,20 @@ def as_row(run: Run) -> dict[str, Any]:
         "lifecycle_stage": run.lifecycle_stage,
         "problem": run.problem,
     }
+
+
+def _with_versions(invocation: Invocation, found: Sequence[Run]) -> list[dict[str, Any]]:
+    from workbench.desk.runs import versions_by_run
+
+    made = versions_by_run(invocation.registry.models()) if found else {}
+
+    def versions(run: Run) -> list[dict[str, Any]]:
+        return [
+            {"model": item.name, "version": item.version, "aliases": list(item.aliases)}
+            for item in made.get(run.run_id, ())
+        ]
+
+    return [{**as_row(run), "versions": versions(run)} for run in found]
 
 
 def status_cell(run: Run) -> Cell:

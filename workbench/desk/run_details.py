@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.desk.runs import versions_by_run
 from workbench.desk.verdicts import read_verdict
 
 if TYPE_CHECKING:
@@ -51,12 +52,8 @@ def read_details(runs: RunStore, registry: Registry, run: Run) -> RunDetails:
 
 def versions_of(registry: Registry, run_id: str) -> list[tuple[str, int]]:
     """(model, version) of each registered version made from a run."""
-    return [
-        (model.name, version.version)
-        for model in registry.models()
-        for version in model.versions
-        if version.run_id == run_id
-    ]
+    made = versions_by_run(registry.models()).get(run_id, ())
+    return [(version.name, version.version) for version in made]
 
 
 def preview(runs: RunStore, run_id: str, artifact: str) -> Preview:

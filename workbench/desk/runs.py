@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from store.errors import WorkbenchError
+
 if TYPE_CHECKING:
+    from store.registry import ModelVersion, RegisteredModel
     from store.run_index import RunIndex
     from store.runs import Run, RunStore
     from workbench.desk.desk import Desk
+    from workbench.desk.models import ModelRow
 
 _USUAL = ("roc_auc", "rmse", "accuracy", "f1", "f1_score", "r2", "mae")
 _DULL = re.compile(r"^cv_.+_(mean|std)$|^seconds_|_samples$|^n_features$|_ms$")
@@ -31,6 +37,9 @@ class RunList:
     reading: tuple[int, int] | None = None
     """How many runs are read, and how many there are, while a large store is read for the first time."""
 
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """By run id, the registered versions made from it, in words."""
+
 
 def list_runs(
     desk: Desk, before: RunList | None = None, *, deleted: bool = False, watched: Collection[str] = ()
@@ -43,12 +52,51 @@ def list_runs(
     with desk.lock:
         source = desk.cached("runs", lambda: _source(desk))
         runs = source.look(deleted=deleted, watched=watched)
+        every_s = _POLL_S if isinstance(source, _Polled) else 0.0
+        versions = desk.cached("version words", lambda: _VersionWords(desk, every_s)).read()
     experiments = tuple(experiment.name for experiment in desk.runs.experiments())
-    reading = source.progress
-    if before is not None and before.runs is runs:
-        if (before.experiments, before.reading) == (experiments, reading):
-            return before
-    return RunList(runs, experiments, reading)
+    found = RunList(runs, experiments, source.progress, versions)
+    if before is not None and before.runs is runs and replace(before, runs=runs) == found:
+        return before
+    return found
+
+
+def versions_by_run(models: Iterable[RegisteredModel]) -> dict[str, list[ModelVersion]]:
+    """The registered versions made from each run, by its id."""
+    made: dict[str, list[ModelVersion]] = {}
+    for model in models:
+        for version in model.versions:
+            if version.run_id:
+                made.setdefault(version.run_id, []).append(version)
+    return made
+
+
+class _VersionWords:
+    """By run id, the versions made from it, as in `bikes v3 champion`."""
+
+    def __init__(self, desk: Desk, every_s: float) -> None:
+        self._desk = desk
+        self._every_s = every_s
+        self._asked = -math.inf
+        self._models: Sequence[ModelRow] = ()
+        self._words: Mapping[str, str] = {}
+
+    def read(self) -> Mapping[str, str]:
+        """The same mapping where nothing has changed. What is wrong with a registry its own screen tells."""
+        if time.monotonic() - self._asked >= self._every_s:
+            self._asked = time.monotonic()
+            with suppress(WorkbenchError):
+                models = self._desk.models.models()
+                if models is not self._models:
+                    made = versions_by_run(row.model for row in models)
+                    self._words = {run: ", ".join(map(_words_of, versions)) for run, versions in made.items()}
+                    self._models = models
+        return self._words
+
+
+def _words_of(version: ModelVersion) -> str:
+    roles = [alias for alias in version.aliases if alias in ("champion", "challenger")]
+    return " ".join((version.name, f"v{version.version}", *roles))
 
 
 class _Polled:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from store.runs import Run
@@ -16,8 +17,11 @@ _WORDS = {"FINISHED": "● done", "RUNNING": "◐ running", "FAILED": "✗ faile
 _SHOWN_METRICS, _SHOWN_PARAMS = 3, 3
 
 
-def run_columns(runs: Sequence[Run]) -> list[Column[Run]]:
-    """Fixed columns first, then what tells runs apart; the rest is there to be chosen."""
+def run_columns(runs: Sequence[Run], versions: Mapping[str, str] = MappingProxyType({})) -> list[Column[Run]]:
+    """Fixed columns first, then what tells runs apart; the rest is there to be chosen.
+
+    `versions` are the registered versions made from a run, in words, by its id.
+    """
     telling, dull = metric_names(runs)
     varied = varied_params(runs)
     params = sorted({name for run in runs for name in run.params} - set(varied))
@@ -28,6 +32,14 @@ def run_columns(runs: Sequence[Run]) -> list[Column[Run]]:
         Column("status", "status", value=_status, style=lambda run, _: status_tone(run), min_width=8),
         Column("started_at", "started", format=moment, descending_first=True),
         Column("experiment", "experiment", max_width=20, hidden=not several),
+        Column(
+            "versions",
+            "version",
+            value=lambda run: versions.get(run.run_id),
+            style=_version_tone,
+            max_width=24,
+            hidden=not any(run.run_id in versions for run in runs),
+        ),
         *(_metric(name, hidden=place >= _SHOWN_METRICS) for place, name in enumerate(telling)),
         *(_param(name, hidden=place >= _SHOWN_PARAMS) for place, name in enumerate(varied)),
         *(_metric(name, hidden=True) for name in dull),
@@ -36,6 +48,10 @@ def run_columns(runs: Sequence[Run]) -> list[Column[Run]]:
         Column("duration", "took", value=run_seconds, format=duration, align="right", hidden=True),
         Column("run_id", "run", value=lambda run: run.run_id[:8], hidden=True),
     ]
+
+
+def _version_tone(_run: Run, words: Any) -> str | None:
+    return "success" if words and "champion" in words else None
 
 
 def status_words(run: Run) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ class RunsScreen(WorkbenchScreen):
     AUTO_FOCUS = ""
     _pane: RunPane | None = None
     _found: RunList | None = None
+    _versions: Mapping[str, str] | None = None
     _experiment = ALL
     _shows_deleted = False
     _pause: Timer | None = None
@@ -175,8 +176,10 @@ class RunsScreen(WorkbenchScreen):
         if found is None:
             return
         runs = [run for run in found.runs if self._experiment in (ALL, run.experiment)]
-        columns = run_columns(runs)
-        if [(c.key, c.hidden) for c in columns] != [(c.key, c.hidden) for c in self.table.columns]:
+        columns = run_columns(runs, found.versions)
+        are_others = [(c.key, c.hidden) for c in columns] != [(c.key, c.hidden) for c in self.table.columns]
+        if are_others or found.versions is not self._versions:
+            self._versions = found.versions
             self.table.set_columns(columns)
         self.table.set_rows(runs)
         if found.reading is None:
