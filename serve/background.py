@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ log = logging.getLogger("workbench.serve")
 RETRY_SECONDS = 30.0
 """How often a version that failed to load is tried again: its files or its trust may have come back."""
 
+LOSS_SECONDS = 2.0
+
 
 @asynccontextmanager
 async def working_beside(
@@ -34,17 +36,20 @@ async def working_beside(
     reload_seconds: float,
     clerk: Clerk | None,
     watchdog_s: float | None = None,
+    losses: Callable[[], None] | None = None,
 ) -> AsyncIterator[None]:
     """Do it while the block runs; each task has threads of its own and never waits on the event loop.
 
     `clerk` folds the log, where this process is the one to do it; `watchdog_s` is how often systemd wants to
-    hear that the event loop turns.
+    hear that the event loop turns; `losses` is told to look for rows that could not be logged.
     """
     tasks = [asyncio.create_task(_follow(host, telemetry, keys, reload_seconds))]
     if watchdog_s is not None:
         tasks.append(asyncio.create_task(_keep_saying_alive(watchdog_s)))
     if clerk is not None:
         tasks.append(asyncio.create_task(_keep_folding(clerk)))
+    if losses is not None:
+        tasks.append(asyncio.create_task(_keep_looking_for_losses(losses)))
     try:
         yield
     finally:
@@ -75,6 +80,15 @@ async def _keep_folding(clerk: Clerk) -> None:
     while True:
         await asyncio.sleep(FOLD_SECONDS)
         await asyncio.to_thread(folding.fold, clerk)
+
+
+async def _keep_looking_for_losses(look: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(LOSS_SECONDS)
+        try:
+            await asyncio.to_thread(look)
+        except Exception:
+            log.exception("the alert about lost predictions failed")
 
 
 async def _keep_saying_alive(every_s: float) -> None:

@@ -18,10 +18,12 @@ from serve.request_body import read_body
 from serve.telemetry import Telemetry
 from store.errors import WorkbenchError
 from store.feedback import give_feedback
+from store.records import class_text, spellings
 
 if TYPE_CHECKING:
     from serve.clerk import Clerk
     from serve.clerk_desk import RemoteClerk
+    from serve.hosting import ModelHost
     from serve.settings import ServeSettings
     from store.log import PredictionLog
     from store.predictions import PredictionReader
@@ -41,11 +43,13 @@ class FeedbackDesk:
         telemetry: Telemetry,
         prediction_log: PredictionLog | None,
         clerk: Clerk | RemoteClerk | None,
+        host: ModelHost | None = None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._log = prediction_log
         self._clerk = clerk
+        self._host = host
         self._one_at_a_time = asyncio.Lock()
 
     async def take(self, request: Request) -> Response:
@@ -82,7 +86,28 @@ class FeedbackDesk:
         answer: dict[str, Any] = {"accepted": receipt.accepted, "unknown": receipt.unknown}
         if receipt.unknown_ids:
             answer["unknown_ids"] = list(receipt.unknown_ids)
+        answer |= self._unexpected(items)
         return Response(orjson.dumps(answer), 202, media_type="application/json")
+
+    def _unexpected(self, items: Sequence[Item]) -> dict[str, Any]:
+        """Labels that no model in service could have predicted: kept, as classes may be new, but told."""
+        if self._host is None:
+            return {}
+        classes: dict[str, Any] = {}
+        for model in self._host.ordered():
+            if model.loaded.classes is None:
+                return {}  # a regression: any number may be right
+            classes |= {class_text(value): value for value in model.loaded.classes}
+        wrong = [actual for _, actual, _ in items if classes and not classes.keys() & spellings(actual)]
+        if not wrong:
+            return {}
+        few = ", ".join(shown(one) for one in [*dict.fromkeys(map(str, wrong))][:3])
+        expected = ", ".join(map(str, classes.values()))[:200]
+        self._telemetry.feedback.labels("unexpected").inc(len(wrong))
+        return {
+            "unexpected": len(wrong),
+            "warning": f"kept, but no class of the models in service: {few}; these are: {expected}",
+        }
 
 
 def read_items(value: Any) -> list[Item]:

@@ -24,6 +24,7 @@ from serve.connection import connection_class
 from serve.drift_view import DriftView
 from serve.http_protocol import HeadLimits, HttpProtocol, limited
 from serve.labels import FeedbackDesk
+from serve.losses import LossWatch
 from serve.predicting import Predictor
 from serve.quick_lane import QuickLane
 from serve.telemetry import Telemetry
@@ -119,7 +120,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             settings,
             host,
             predictor,
-            FeedbackDesk(settings, telemetry, prediction_log, duties.clerk),
+            FeedbackDesk(settings, telemetry, prediction_log, duties.clerk, host),
             telemetry,
             place.access,
             AdminDesk(host, place.registry, settings, layout, on_changed=duties.on_changed),
@@ -137,6 +138,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
                 reload_seconds=settings.reload_seconds,
                 clerk=duties.folding,
                 watchdog_s=duties.watchdog_s,
+                losses=_loss_watch(layout, telemetry, prediction_log),
             )
             async with beside:
                 yield
@@ -162,6 +164,15 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             duties,
         )
         server.run(sockets=[listener])
+
+
+def _loss_watch(
+    layout: Layout | None, telemetry: Telemetry, prediction_log: PredictionLog | None
+) -> Callable[[], None] | None:
+    if layout is None or prediction_log is None:
+        return None
+    watch = LossWatch(layout, telemetry.lost)
+    return lambda: watch.look(prediction_log.problem)
 
 
 def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, server: uvicorn.Server) -> None:

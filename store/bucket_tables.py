@@ -88,6 +88,24 @@ _PERFORMANCE_KEY = "model, version, role, bucket, predicted, actual"
 _SUMS = ("labelled", "error", "absolute_error", "squared_error", "actual_total", "actual_squares")
 
 
+def matched_label(given: str, predicted: str) -> str:
+    """SQL for a label as the classes of its model are written: 1 and "True" are the class true, 1.0 is 1."""
+    number = f"TRY_CAST({given} AS DOUBLE)"
+    as_truth = (
+        f"CASE WHEN lower({given}) = 'true' OR {number} = 1 THEN 'true'"
+        f" WHEN lower({given}) = 'false' OR {number} = 0 THEN 'false' ELSE {given} END"
+    )
+    as_integer = (
+        f"CASE lower({given}) WHEN 'true' THEN '1' WHEN 'false' THEN '0' ELSE"
+        f" CASE WHEN {number} = TRY_CAST({number} AS BIGINT) THEN TRY_CAST({number} AS BIGINT)::VARCHAR"
+        f" ELSE {given} END END"
+    )
+    return (
+        f"CASE WHEN {predicted} IN ('true', 'false') THEN {as_truth}"
+        f" WHEN TRY_CAST({predicted} AS BIGINT)::VARCHAR = {predicted} THEN {as_integer} ELSE {given} END"
+    )
+
+
 def add_volumes(connection: DuckDBPyConnection, rows: str) -> None:
     """Count the predictions in the relation `rows`."""
     connection.execute(

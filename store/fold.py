@@ -20,6 +20,7 @@ from store.bucket_tables import (
     add_histograms,
     add_performance,
     add_volumes,
+    matched_label,
     stored_bins,
     stored_features,
     without_recounts,
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 MAX_BATCH_ROWS = 122_880
 """Rows in one transaction, about: one row group of DuckDB, which less would have it write again and again."""
 _CHUNK_BYTES = 1 << 20
+# What was predicted for each id of another table; an application may have logged one twice.
+_LABELS_OF = (
+    "SELECT prediction_id, any_value(label) AS label FROM {} SEMI JOIN {} USING (prediction_id)"
+    " GROUP BY prediction_id"
+)
 
 
 @dataclass(frozen=True)
@@ -259,13 +265,15 @@ def insert(connection: DuckDBPyConnection, batch: Batch | ArchivedRows) -> None:
         connection.register("new_feedback", batch.feedback())
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE known AS"
-            " SELECT DISTINCT prediction_id FROM predictions SEMI JOIN new_feedback USING (prediction_id)"
+            f" SELECT n.* REPLACE ({matched_label('n.label', 'p.label')} AS label)"
+            f" FROM new_feedback n JOIN ({_LABELS_OF.format('predictions', 'new_feedback')}) p"
+            " USING (prediction_id)"
         )
-        add_performance(connection, "(FROM new_feedback SEMI JOIN known USING (prediction_id))")
-        for table, join in (("feedback", "SEMI"), ("feedback_aside", "ANTI")):
-            connection.execute(
-                f"INSERT INTO {table} BY NAME FROM new_feedback {join} JOIN known USING (prediction_id)"
-            )
+        add_performance(connection, "known")
+        connection.execute("INSERT INTO feedback BY NAME FROM known")
+        connection.execute(
+            "INSERT INTO feedback_aside BY NAME FROM new_feedback ANTI JOIN known USING (prediction_id)"
+        )
 
 
 def _tallies(connection: DuckDBPyConnection, rows: pa.Table) -> Iterator[Tally]:
@@ -284,10 +292,17 @@ def _adopt_feedback(connection: DuckDBPyConnection) -> None:
     """Labels that came before their predictions join the others."""
     if not connection.execute("FROM feedback_aside LIMIT 1").fetchall():
         return
-    arrived = "prediction_id IN (SELECT prediction_id FROM new_predictions)"
-    add_performance(connection, f"(FROM feedback_aside WHERE {arrived})")
-    connection.execute(f"INSERT INTO feedback SELECT * FROM feedback_aside WHERE {arrived}")
-    connection.execute(f"DELETE FROM feedback_aside WHERE {arrived}")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE arrived_labels AS"
+        f" SELECT a.* REPLACE ({matched_label('a.label', 'n.label')} AS label)"
+        f" FROM feedback_aside a JOIN ({_LABELS_OF.format('new_predictions', 'feedback_aside')}) n"
+        " USING (prediction_id)"
+    )
+    add_performance(connection, "arrived_labels")
+    connection.execute("INSERT INTO feedback BY NAME FROM arrived_labels")
+    connection.execute(
+        "DELETE FROM feedback_aside WHERE prediction_id IN (SELECT prediction_id FROM arrived_labels)"
+    )
 
 
 def _add_schemas(connection: DuckDBPyConnection, batch: Batch | ArchivedRows) -> None:

@@ -160,6 +160,20 @@ def class_text(label: Any) -> str:
     return str(label)
 
 
+def spellings(label: Any) -> set[str]:
+    """The classes, as `class_text` writes them, that a label given by somebody can mean."""
+    text = class_text(label)
+    found = {text}
+    if text.lower() in ("true", "false"):
+        found |= {text.lower(), "1" if text.lower() == "true" else "0"}
+    value = number(text)
+    if value is not None:
+        found.add(class_text(value))
+        if value in (0, 1):
+            found.add("true" if value else "false")
+    return found
+
+
 def number(label: Any) -> float | None:
     """A label as a number; None for text that is none."""
     label = getattr(label, "item", lambda: label)()

@@ -131,3 +131,22 @@ def test_redacted_columns_never_reach_the_log(logged_project: Any, running: Any)
         server.post("/predict", [1, 2, 3, 4])
     table = PredictionReader(logged_project.layout).query("SELECT numeric FROM predictions")
     assert table.rows[0][0] == [1, None, 3, 4]
+
+
+def test_a_label_of_no_class_is_kept_and_told(logged_project: Any, running: Any) -> None:
+    with running(logged_project) as server:
+        ids = [
+            row["prediction_id"] for row in server.post("/predict", [[1, 2, 3, 4]] * 3).json()["predictions"]
+        ]
+        given = (1, True, "maybe")
+        items = [{"prediction_id": one, "actual": actual} for one, actual in zip(ids, given, strict=True)]
+        answer = server.post("/feedback", items)
+        assert answer.status_code == 202
+        assert answer.json() == {
+            "accepted": 3,
+            "unknown": 0,
+            "unexpected": 1,
+            "warning": 'kept, but no class of the models in service: "maybe"; these are: 0, 1',
+        }
+        assert server.metric('workbench_feedback_total{status="unexpected"}') == 1
+    assert PredictionReader(logged_project.layout).query("SELECT count(*) FROM labels").rows == [(3,)]

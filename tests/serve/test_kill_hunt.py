@@ -107,18 +107,17 @@ class Witness:
                 assert None not in ids
                 self.predicted += ids
                 if len(self.predicted) % 3 == 0:
-                    answer = self._post(
-                        connection, "/feedback", [{"prediction_id": one, "actual": 1} for one in ids]
-                    )
-                    assert answer == {"accepted": 2, "unknown": 0}
-                    self.labelled += ids
+                    labels = [{"prediction_id": one, "actual": 1} for one in ids]
+                    answer = self._post(connection, "/feedback", labels)
+                    if answer.get("accepted") == 2:
+                        self.labelled += ids
+                    else:  # the helper that looks ids up was killed
+                        assert answer["status"] == 503, answer
 
     def _post(self, connection: http.client.HTTPConnection, path: str, body: Any) -> Any:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
-        text = response.read()
-        assert response.status in (200, 202), text
-        return json.loads(text)
+        return json.loads(response.read())
 
 
 @contextlib.contextmanager
