@@ -60,7 +60,14 @@ def over_time(
     wide: bool = False,
 ) -> str:
     """A value by time with its limits (name and value) as dashed lines; None is a gap."""
-    width, height, left, right, top, bottom = (620.0 if wide else 300.0), 150.0, 38.0, 8.0, 12.0, 22.0
+    width, height, left, right, top, bottom = (
+        (1010.0 if wide else 300.0),
+        (200.0 if wide else 150.0),
+        38.0,
+        8.0,
+        12.0,
+        22.0,
+    )
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known or not moments:
         return '<p class="soft">No windows yet.</p>'
@@ -92,7 +99,9 @@ def over_time(
     for name, limit in limits:
         if limit <= high:
             parts.append(_line(f"limit {name}", left, y(limit), width - right, y(limit)))
-            parts.append(_text(width - right, y(limit) - 3, name, anchor="end", kind=name))
+            # On the left, where a curve that has just begun to rise isn't; of two that touch one is enough.
+            if all(abs(y(limit) - y(other)) > 11 for _, other in limits if other > limit):
+                parts.append(_text(left + 3, y(limit) - 3, name, kind=name))
     if reference is not None:
         parts.append(_line("perfect", left, y(reference), width - right, y(reference)))
         parts.append(_text(width - right, y(reference) - 3, "reference", anchor="end"))
@@ -263,7 +272,7 @@ def _percent(share: float) -> str:
 
 
 def _svg(width: float, height: float, parts: Sequence[str], label: str, *, fixed: bool = False) -> str:
-    size = f'width="{width:g}" height="{height:g}"' if fixed else 'width="100%"'
+    size = f'width="{width:g}" height="{height:g}" style="max-width:none"' if fixed else 'width="100%"'
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" {size} role="img" aria-label="{escape(label)}">'
         f"{''.join(parts)}</svg>"

@@ -72,6 +72,8 @@ def mark(level: str) -> str:
 def change(was: float | None, now: float | None, shown: Callable[[float | None], str]) -> str:
     if was is None and now is None:
         return "—"
+    if was == now == 0:
+        return f'<span class="soft">{shown(0)}</span>'
     return f'<span class="soft">{shown(was)} →</span> {shown(now)}'
 
 
@@ -82,7 +84,7 @@ def share(value: float | None) -> str:
 def p_value(value: float | None) -> str:
     if value is None:
         return "—"
-    return f"{value:.2g}" if value >= 1e-4 else "under 0.0001"
+    return f"{value:.2g}" if value >= 1e-4 else "&lt; 0.0001"
 
 
 def count(value: int | None) -> str:

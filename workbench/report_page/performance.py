@@ -15,7 +15,6 @@ from workbench.report_page.formats import (
     figure,
     name,
     note,
-    p_value,
     row,
     span,
     table,
@@ -115,7 +114,8 @@ def _calibration(details: Mapping[str, Any]) -> str:
     ]
     text = (
         f"Of {found['of']}, {found['rows']:,} outcomes: on the dashed line, what is predicted with 70 % "
-        f"happens in 70 % of cases. Brier score {number(found['brier'])}, mean distance (ECE) {number(found['ece'])}."
+        f"happens in 70 % of cases. Brier score {number(found['brier'])}, mean distance (ECE) "
+        f"{number(found['ece'])}."
     )
     return f"<h2>Can the probabilities be believed?</h2>{note(text)}{charts.reliability(points)}"
 
@@ -145,7 +145,7 @@ def _residuals(details: Mapping[str, Any]) -> str:
     text = f"On average the truth is {bias} above the prediction [{low}, {high}]"
     if found.get("reference_bias") is not None:
         was = number(found["reference_bias"])
-        text += f"; on held-out training data it was {was} (p {p_value(found['p_value'])})"
+        text += f"; on held-out training data it was {was} (p {found['p_value']:.2g})"
     return f"<h2>Residuals</h2>{note(f'{text}.')}"
 
 

@@ -201,7 +201,11 @@ def _distribution(one: Mapping[str, Any]) -> str:
     shape, level = one.get("distribution") or {}, one.get("severity", "ok")
     labels = [str(label) for label in shape.get("labels", ())]
     chart = charts.histogram(labels, shape.get("reference", ()), shape.get("current", ()))
-    effect = f'<p class="soft">effect {number(one.get("effect"))}</p>'
+    text = f"effect {number(one.get('effect'))}"
+    if one.get("effect_of") == "missing":
+        sides = (one.get("reference") or {}, one.get("current") or {})
+        text = "missing values: {} → {}".format(*(share(side.get("missing")) for side in sides))
+    effect = f'<p class="soft">{escape(text)}</p>'
     return card(str(one["name"]), effect + chart, f' <span class="{level}">{MARKS.get(level, "")}</span>')
 
 

@@ -34,7 +34,8 @@ HOW_TO_READ = {
     "Insufficient": "Too few rows for a verdict (under 100). It does not mean that there is no drift.",
     "Estimated": (
         "Performance before the true outcomes are known, from the model's own calibrated probabilities. It "
-        "sees what changed inputs do, not whether the world behind them has changed. It never raises an alarm."
+        "sees what changed inputs do, not whether the world behind them has changed; it never raises an "
+        "alarm."
     ),
     "Dropped": (
         "Worse than on held-out training data by at least a point, surely (p < 0.01), on 2 of 3 windows."
@@ -89,13 +90,17 @@ def verdict(report: Mapping[str, Any]) -> tuple[str, list[str]]:
         found.append(_features(features, bad, watched))
     if prediction.get("severity") in ("watch", "warning", "critical"):
         found.append(f"What the model predicts has moved (effect {number(prediction.get('effect'))}).")
-    found += [_dropped(one) for one in dropped]
+    found += [_dropped(one) for one in dropped[:3]]
     checks = [one for one in report.get("checks", ()) if one.get("severity") in ("warning", "critical")]
     found += [_sentence(str(one.get("message", ""))) for one in checks[:5]]
     labelled = [one for one in report.get("performance", ()) if not one.get("estimated")]
     if not labelled and any(one.get("estimated") for one in report.get("performance", ())):
         found.append("No true outcomes have arrived yet: performance is an estimate.")
-    elif labelled and not dropped and bad:
+    elif (
+        bad
+        and any(one.get("p_value") is not None for one in labelled)
+        and not any(one.get("below") or one.get("dropped") for one in labelled)
+    ):
         found.append("By the true outcomes so far, the model is as good as it was.")
     if report.get("note"):
         found.append(_sentence(str(report["note"])))
