@@ -117,6 +117,8 @@ class Chroot:
 
     def __init__(self, image: str, volume: Path) -> None:
         self._container = run("buildah", "from", image).stdout.strip()
+        # A chroot would lay a folder of buildah's own over ours.
+        run("buildah", "config", "--volume", "/project-", self._container)
         self._volume = volume
         config = json.loads(run("buildah", "inspect", "--type", "image", image).stdout)["Docker"]["config"]
         self._entrypoint: Words = config["Entrypoint"]
@@ -278,12 +280,11 @@ def main() -> None:
         volume.chmod(0o777)
         engine: Engine | Chroot | None = None
         for program in [options.engine] if options.engine else ["podman", "docker"]:
-            if (
-                program != "buildah"
-                and shutil.which(program)
-                and (found := Engine(program, image, volume)).works()
-            ):
-                engine = found
+            if program == "buildah" or not shutil.which(program):
+                continue
+            candidate = Engine(program, image, volume)
+            if candidate.works():
+                engine = candidate
                 break
         if engine is None:
             engine = Chroot(image, volume)
