@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from pipelines.drift.bands import FEATURE_BANDS
 from pipelines.drift.evidence import SIGNIFICANT
 from pipelines.drift.report import Check
 from pipelines.drift.significance import unseen_rate
 from pipelines.drift.tails import binomial_above
-from pipelines.settings import ColumnRule
-from store.profile import Profile
-from store.slices import RowFaults
+
+if TYPE_CHECKING:
+    from pipelines.settings import ColumnRule
+    from store.profile import Profile
+    from store.slices import RowFaults
 
 LEAST_DUPLICATES = 0.10
 """Share of copied rows, above that of the reference, from which they are worth a warning."""

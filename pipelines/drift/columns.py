@@ -112,15 +112,15 @@ def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], int]:
     if null:
         column = column.drop_null()
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        seconds = pc.cast(column, pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy() / 1e6
-        return seconds, null
+        seconds = pc.cast(column, pa.timestamp("us"), safe=False).cast(pa.int64())
+        return _array(seconds) / 1e6, null
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         encoded = column.combine_chunks().dictionary_encode()
         known, _ = as_numbers(encoded.dictionary.to_pylist())
         return known[encoded.indices.to_numpy()], null
     if not pa.types.is_floating(kind):
         column = column.cast(pa.float64())
-    return column.to_numpy().astype("float64", copy=False), null
+    return _array(column).astype("float64", copy=False), null
 
 
 def categories_of(column: pa.ChunkedArray) -> tuple[dict[str, int], int]:
@@ -205,8 +205,16 @@ def numbers_in_place(column: pa.ChunkedArray) -> Any:
         return numbers
     placed = np.full(len(column), np.nan)
     if null < len(column):
-        placed[column.is_valid().to_numpy()] = numbers
+        placed[_array(column.is_valid())] = numbers
     return placed
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Values without gaps, as numpy has them. A chunked array's own way imports pandas."""
+    import numpy as np
+
+    parts = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0)
 
 
 def shown(names: Sequence[str], limit: int = 5) -> str:
