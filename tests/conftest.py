@@ -82,6 +82,23 @@ class MlflowProject:
         self.client.set_terminated(run_id)
         return run_id
 
+    def with_versions(self, count: int, name: str = "cancer") -> FileRegistry:
+        """The registry, with so many versions of one model in it."""
+        run_id = self.log_run(metrics={"roc_auc": 0.9}, models=["model"])
+        for _ in range(count):
+            self.registry.register(name, run_id=run_id)
+        return self.registry
+
+    def stages(self, name: str = "cancer") -> dict[int, tuple[str, tuple[str, ...]]]:
+        """Stage and aliases of each version, as MLflow sees them."""
+        return {
+            int(item.version): (
+                item.current_stage,
+                tuple(self.client.get_model_version(name, item.version).aliases),
+            )
+            for item in self.client.search_model_versions(f"name = '{name}'")
+        }
+
 
 def _open_mlflow_project(patch: pytest.MonkeyPatch, root: Path, uri: str | None = None) -> MlflowProject:
     address = uri or (root / "mlruns").as_uri()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import warnings
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import pytest
 
 from store.errors import NotFoundError, UsageError
 from store.file_registry import FileRegistry
-from store.journal import check_journal, read_events
+from store.journal import read_events
 
 if TYPE_CHECKING:
     from tests.conftest import MlflowProject
@@ -21,31 +20,11 @@ if TYPE_CHECKING:
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def stages(project: MlflowProject, name: str = "cancer") -> dict[int, tuple[str, tuple[str, ...]]]:
-    """Stage and aliases of each version, as MLflow sees them."""
-    versions = project.client.search_model_versions(f"name = '{name}'")
-    return {
-        int(item.version): (
-            item.current_stage,
-            tuple(project.client.get_model_version(name, item.version).aliases),
-        )
-        for item in versions
-    }
-
-
 def transition(project: MlflowProject, version: int, stage: str, *, archive: bool = False) -> None:
     """What a person does with plain MLflow."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         project.client.transition_model_version_stage("cancer", str(version), stage, archive)
-
-
-def with_versions(project: MlflowProject, count: int) -> FileRegistry:
-    run_id = project.log_run(metrics={"roc_auc": 0.9}, models=["model"])
-    registry = project.registry
-    for _ in range(count):
-        registry.register("cancer", run_id=run_id)
-    return registry
 
 
 # ── what we write, MLflow reads ──────────────────────────────────────────────────────────────────────
@@ -99,17 +78,17 @@ def test_plain_mlflow_loads_the_champion_by_stage_and_by_alias(mlflow_project: M
 
 
 def test_aliases_and_stages_stay_in_step_through_every_change(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 3)
+    registry = mlflow_project.with_versions(3)
     registry.promote("cancer", 1)
     registry.promote("cancer", 2, to="challenger")
-    assert stages(mlflow_project) == {
+    assert mlflow_project.stages() == {
         1: ("Production", ("champion",)), 2: ("Staging", ("challenger",)), 3: ("None", ()),
     }  # fmt: skip
     registry.promote("cancer", 2)
-    assert stages(mlflow_project) == {1: ("Archived", ()), 2: ("Production", ("champion",)), 3: ("None", ())}
+    assert mlflow_project.stages() == {1: ("Archived", ()), 2: ("Production", ("champion",)), 3: ("None", ())}
     registry.promote("cancer", 3, to="staging")
     registry.archive("cancer", 3)
-    assert stages(mlflow_project) == {
+    assert mlflow_project.stages() == {
         1: ("Archived", ()),
         2: ("Production", ("champion",)),
         3: ("Archived", ()),
@@ -154,7 +133,7 @@ def test_a_runs_uri_registers_the_artifact_or_the_logged_model_of_that_name(
 
 
 def test_rollback_walks_back_through_the_champions_until_there_is_none(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 3)
+    registry = mlflow_project.with_versions(3)
     for version in (1, 2, 3):
         registry.promote("cancer", version, reason=f"better {version}")
     assert registry.rollback("cancer", who="ann@desk", reason="errors").to_version == 2
@@ -166,7 +145,7 @@ def test_rollback_walks_back_through_the_champions_until_there_is_none(mlflow_pr
 
 
 def test_a_rollback_forgets_the_champion_it_left(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 3)
+    registry = mlflow_project.with_versions(3)
     registry.promote("cancer", 1)
     registry.promote("cancer", 2)
     registry.rollback("cancer")
@@ -175,7 +154,7 @@ def test_a_rollback_forgets_the_champion_it_left(mlflow_project: MlflowProject) 
 
 
 def test_a_rollback_passes_over_archived_and_deleted_versions(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 4)
+    registry = mlflow_project.with_versions(4)
     for version in (1, 2, 3, 4):
         registry.promote("cancer", version)
     registry.archive("cancer", 3)
@@ -186,7 +165,7 @@ def test_a_rollback_passes_over_archived_and_deleted_versions(mlflow_project: Ml
 def test_an_archived_champion_leaves_none_and_a_rollback_brings_back_the_one_before(
     mlflow_project: MlflowProject,
 ) -> None:
-    registry = with_versions(mlflow_project, 2)
+    registry = mlflow_project.with_versions(2)
     registry.promote("cancer", 1)
     registry.promote("cancer", 2)
     registry.archive("cancer", 2)
@@ -195,7 +174,7 @@ def test_an_archived_champion_leaves_none_and_a_rollback_brings_back_the_one_bef
 
 
 def test_champions_chosen_outside_are_in_the_stack(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 3)
+    registry = mlflow_project.with_versions(3)
     registry.promote("cancer", 1)
     transition(mlflow_project, 2, "Production", archive=True)
     registry.promote("cancer", 3)
@@ -220,13 +199,13 @@ def test_a_model_registered_and_staged_by_a_script_is_adopted(mlflow_project: Ml
     registered, champion = registry.settle()
     assert (registered.what, registered.details["registered"]) == ("external", [1, 2, 3])
     assert (champion.what, champion.to, champion.who) == ("external", "2", "outside workbench")
-    assert stages(mlflow_project) == {1: ("Archived", ()), 2: ("Production", ("champion",)), 3: ("None", ())}
+    assert mlflow_project.stages() == {1: ("Archived", ()), 2: ("Production", ("champion",)), 3: ("None", ())}
     assert registry.settle() == []
 
 
 @pytest.mark.parametrize("archive", [True, False])
 def test_a_stage_changed_by_mlflow_moves_the_alias(mlflow_project: MlflowProject, archive: bool) -> None:
-    registry = with_versions(mlflow_project, 3)
+    registry = mlflow_project.with_versions(3)
     registry.promote("cancer", 2)
     before = registry.fingerprint()
     transition(mlflow_project, 1, "Production", archive=archive)
@@ -234,27 +213,27 @@ def test_a_stage_changed_by_mlflow_moves_the_alias(mlflow_project: MlflowProject
     assert registry.model("cancer").champion == 1
     (event,) = registry.settle()
     assert (event.what, event.from_, event.to) == ("external", "2", "1")
-    assert stages(mlflow_project) == {1: ("Production", ("champion",)), 2: ("Archived", ()), 3: ("None", ())}
+    assert mlflow_project.stages() == {1: ("Production", ("champion",)), 2: ("Archived", ()), 3: ("None", ())}
 
 
 def test_an_alias_changed_by_mlflow_moves_the_stage(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 2)
+    registry = mlflow_project.with_versions(2)
     registry.promote("cancer", 1)
     before = registry.fingerprint()
     mlflow_project.client.set_registered_model_alias("cancer", "champion", "2")
     assert registry.fingerprint() != before
     assert registry.model("cancer").champion == 2
     assert [(event.from_, event.to) for event in registry.settle()] == [("1", "2")]
-    assert stages(mlflow_project) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
+    assert mlflow_project.stages() == {1: ("Archived", ()), 2: ("Production", ("champion",))}
 
 
 def test_a_champion_demoted_or_deleted_by_mlflow_is_none_afterwards(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 3)
+    registry = mlflow_project.with_versions(3)
     registry.promote("cancer", 1)
     registry.promote("cancer", 2)
     transition(mlflow_project, 2, "Archived")
     assert [(event.from_, event.to) for event in registry.settle()] == [("2", None)]
-    assert stages(mlflow_project) == {1: ("Archived", ()), 2: ("Archived", ()), 3: ("None", ())}
+    assert mlflow_project.stages() == {1: ("Archived", ()), 2: ("Archived", ()), 3: ("None", ())}
     registry.promote("cancer", 3)
     mlflow_project.client.delete_model_version("cancer", "3")
     assert registry.model("cancer").champion is None
@@ -264,7 +243,7 @@ def test_a_champion_demoted_or_deleted_by_mlflow_is_none_afterwards(mlflow_proje
 
 
 def test_another_alias_is_left_alone(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 2)
+    registry = mlflow_project.with_versions(2)
     mlflow_project.client.set_registered_model_alias("cancer", "blue", "1")
     registry.promote("cancer", 1)
     registry.promote("cancer", 2)
@@ -273,13 +252,13 @@ def test_another_alias_is_left_alone(mlflow_project: MlflowProject) -> None:
 
 
 def test_a_deleted_model_starts_anew_under_its_name(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 2)
+    registry = mlflow_project.with_versions(2)
     registry.promote("cancer", 1)
     registry.promote("cancer", 2)
     mlflow_project.client.delete_registered_model("cancer")
     assert [event.details["change"] for event in registry.settle()] == ["model deleted"]
     assert registry.settle() == []
-    with_versions(mlflow_project, 1).promote("cancer", 1)
+    mlflow_project.with_versions(1).promote("cancer", 1)
     with pytest.raises(NotFoundError, match="no earlier champion"):
         registry.rollback("cancer")
 
@@ -293,7 +272,7 @@ def test_a_prompt_is_no_model(mlflow_project: MlflowProject) -> None:
 
 
 def test_versions_are_found_by_number_alias_stage_and_latest(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 3)
+    registry = mlflow_project.with_versions(3)
     registry.promote("cancer", 1)
     registry.promote("cancer", 2, to="challenger")
     asked = {
@@ -311,7 +290,7 @@ def test_versions_are_found_by_number_alias_stage_and_latest(mlflow_project: Mlf
 
 
 def test_what_does_not_exist_is_named_with_the_nearest(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 1)
+    registry = mlflow_project.with_versions(1)
     with pytest.raises(NotFoundError, match="Did you mean 'cancer'"):
         registry.model("cancr")
     with pytest.raises(NotFoundError, match="no version '7'"):
@@ -333,14 +312,14 @@ def test_a_name_mlflow_refuses_is_refused(mlflow_project: MlflowProject, name: s
 
 
 def test_the_champion_does_not_become_its_own_challenger(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 1)
+    registry = mlflow_project.with_versions(1)
     registry.promote("cancer", 1)
     with pytest.raises(UsageError, match="is the champion"):
         registry.promote("cancer", 1, to="challenger")
 
 
 def test_a_broken_version_is_a_flag_not_a_crash(mlflow_project: MlflowProject) -> None:
-    registry = with_versions(mlflow_project, 2)
+    registry = mlflow_project.with_versions(2)
     registry.promote("cancer", 1)
     meta = mlflow_project.mlruns / "models" / "cancer" / "version-2" / "meta.yaml"
     meta.write_text("name: 'can")
@@ -356,7 +335,7 @@ def test_a_broken_version_is_a_flag_not_a_crash(mlflow_project: MlflowProject) -
 def test_a_broken_model_file_neither_unseats_the_champion_nor_blocks_a_rollback(
     mlflow_project: MlflowProject,
 ) -> None:
-    registry = with_versions(mlflow_project, 2)
+    registry = mlflow_project.with_versions(2)
     registry.promote("cancer", 1)
     registry.promote("cancer", 2)
     folder = mlflow_project.mlruns / "models" / "cancer"
@@ -368,7 +347,7 @@ def test_a_broken_model_file_neither_unseats_the_champion_nor_blocks_a_rollback(
     assert model.problem is not None
     assert registry.rollback("cancer").to_version == 1
     assert registry.model("cancer").problem is None
-    assert stages(mlflow_project) == {1: ("Production", ("champion",)), 2: ("Archived", ())}
+    assert mlflow_project.stages() == {1: ("Production", ("champion",)), 2: ("Archived", ())}
 
 
 def test_a_store_without_models_is_empty(mlflow_project: MlflowProject) -> None:
@@ -377,190 +356,3 @@ def test_a_store_without_models_is_empty(mlflow_project: MlflowProject) -> None:
     assert registry.settle() == []
     assert registry.fingerprint() == registry.fingerprint()
     assert not mlflow_project.layout.state.exists()
-
-
-# ── crashes and crowds ───────────────────────────────────────────────────────────────────────────────
-
-DIE_AT_STEP = """
-import os, signal, sys
-from pathlib import Path
-from store.file_registry import FileRegistry
-from store.layout import Layout
-steps = int(sys.argv[2])
-def counted(call):
-    def step(*args, **kwargs):
-        global steps
-        steps -= 1
-        if steps < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*args, **kwargs)
-    return step
-for name in ("replace", "rename", "fsync", "unlink", "write"):
-    setattr(os, name, counted(getattr(os, name)))
-root = Path(sys.argv[1])
-registry = FileRegistry(root / "mlruns", Layout.of(root))
-if sys.argv[3] == "promote":
-    registry.promote("cancer", int(sys.argv[4]), who="ann", reason="why")
-else:
-    registry.register("cancer", run_id=sys.argv[4], who="ann", reason="why")
-"""
-
-
-def kill_at_every_step(
-    start_python: Start, project: MlflowProject, after: Callable[[], None], method: str, *arguments: object
-) -> int:
-    """Run a change in children, the nth killed before its nth step; returns how many steps there are."""
-    for step in range(200):
-        child = start_python(DIE_AT_STEP, project.root, step, method, *arguments)
-        _, errors = child.communicate(timeout=60)
-        assert child.returncode in (0, -signal.SIGKILL), errors
-        after()
-        if child.returncode == 0:
-            return step
-    pytest.fail("the change never came to its end")
-
-
-@pytest.mark.slow
-def test_a_promotion_killed_between_any_two_steps_settles(
-    mlflow_project: MlflowProject, start_python: Start
-) -> None:
-    registry = with_versions(mlflow_project, 2)
-    registry.promote("cancer", 1)
-
-    def check() -> None:
-        shown = registry.model("cancer").champion
-        registry.settle()
-        champion = registry.model("cancer").champion
-        assert (shown, champion) in ((1, 1), (1, 2), (2, 2))
-        seen = stages(mlflow_project)
-        assert {version for version, (stage, _) in seen.items() if stage == "Production"} == {champion}
-        assert {version for version, (_, aliases) in seen.items() if "champion" in aliases} == {champion}
-        assert registry.settle() == []
-        if champion == 2:
-            event = registry.history("cancer")[-1]
-            assert (event.what, event.who, event.reason) == ("promoted", "ann", "why")
-            assert registry.rollback("cancer").to_version == 1
-
-    assert kill_at_every_step(start_python, mlflow_project, check, "promote", 2) > 10
-    assert {event.what for event in registry.history("cancer")} == {"registered", "promoted", "rolled_back"}
-    assert check_journal(mlflow_project.layout) == []
-
-
-@pytest.mark.slow
-def test_a_registration_killed_between_any_two_steps_settles(
-    mlflow_project: MlflowProject, start_python: Start
-) -> None:
-    registry = with_versions(mlflow_project, 1)
-    run_id = registry.version("cancer", 1).run_id
-
-    def check() -> None:
-        registry.settle()
-        numbers = sorted(stages(mlflow_project))
-        registered = [event for event in registry.history("cancer") if event.what == "registered"]
-        assert [event.details["registered"] for event in registered] == [[number] for number in numbers]
-        assert {event.who for event in registered[1:]} <= {"ann"}
-
-    assert kill_at_every_step(start_python, mlflow_project, check, "register", run_id) > 5
-    assert registry.settle() == []
-    assert {event.what for event in registry.history("cancer")} == {"registered"}
-
-
-def test_four_processes_registering_and_promoting_lose_nothing(
-    mlflow_project: MlflowProject, start_python: Start
-) -> None:
-    run_id = mlflow_project.log_run(models=["model"])
-    code = """
-    import sys
-    from pathlib import Path
-    from store.file_registry import FileRegistry
-    from store.layout import Layout
-    root = Path(sys.argv[1])
-    registry = FileRegistry(root / "mlruns", Layout.of(root))
-    for _ in range(8):
-        version = registry.register("cancer", run_id=sys.argv[2], reason=sys.argv[3])
-        registry.promote("cancer", version.version, reason=sys.argv[3])
-        print(version.version)
-    """
-    children = [start_python(code, mlflow_project.root, run_id, f"by {number}") for number in range(4)]
-    mine: dict[int, str] = {}
-    for number, child in enumerate(children):
-        output, errors = child.communicate(timeout=120)
-        assert errors == ""
-        mine |= {int(line): f"by {number}" for line in output.split()}
-    assert sorted(mine) == list(range(1, 33))
-    registry = mlflow_project.registry
-    for what in ("registered", "promoted"):
-        events = [event for event in registry.history("cancer") if event.what == what]
-        assert {int(event.to or 0): event.reason for event in events} == mine
-    seen = stages(mlflow_project)
-    assert sorted(seen) == sorted(mine)
-    champion = registry.model("cancer").champion
-    assert [version for version, (stage, _) in seen.items() if stage == "Production"] == [champion]
-    assert registry.settle() == []
-    assert check_journal(mlflow_project.layout) == []
-
-
-def test_a_reader_sees_a_champion_at_every_moment_of_many_promotions(
-    mlflow_project: MlflowProject, start_python: Start
-) -> None:
-    registry = with_versions(mlflow_project, 2)
-    registry.promote("cancer", 1)
-    child = start_python(
-        """
-        import sys
-        from pathlib import Path
-        from store.file_registry import FileRegistry
-        from store.layout import Layout
-        root = Path(sys.argv[1])
-        registry = FileRegistry(root / "mlruns", Layout.of(root))
-        for number in range(60):
-            registry.promote("cancer", 2 - number % 2)
-        """,
-        mlflow_project.root,
-    )
-    seen: set[int | None] = set()
-    while child.poll() is None:
-        model = registry.model("cancer")
-        assert model.problem is None
-        seen.add(model.champion)
-    assert child.communicate()[1] == ""
-    assert seen == {1, 2}
-    assert registry.settle() == []
-
-
-@pytest.mark.slow
-def test_readers_and_writers_live_with_plain_mlflow_changing_the_same_model(
-    mlflow_project: MlflowProject, start_python: Start
-) -> None:
-    registry = with_versions(mlflow_project, 2)
-    registry.promote("cancer", 1)
-    run_id = registry.version("cancer", 1).run_id
-    child = start_python(
-        """
-        import sys
-        from mlflow import MlflowClient
-        client = MlflowClient()
-        print("go", flush=True)
-        for number in range(150):
-            client.set_registered_model_alias("cancer", "champion", str(number % 2 + 1))
-            if number % 15 == 0:
-                client.create_model_version("cancer", f"runs:/{sys.argv[1]}/model", sys.argv[1])
-        """,
-        run_id,
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "go\n"
-    ours = 0
-    while child.poll() is None:
-        assert registry.model("cancer").champion in (1, 2)
-        if ours < 10:
-            assert registry.register("cancer", run_id=str(run_id)).version > 2
-            ours += 1
-    _, errors = child.communicate()  # MLflow may say there that it took the next free version
-    assert child.returncode == 0, errors
-    registry.settle()
-    seen = stages(mlflow_project)
-    assert sorted(seen) == list(range(1, 2 + ours + 10 + 1))
-    champion = registry.model("cancer").champion
-    assert [version for version, (stage, _) in seen.items() if stage == "Production"] == [champion]
-    assert check_journal(mlflow_project.layout) == []
