@@ -24,6 +24,12 @@ FAILED_ON = 4
 @click.option("--ordered", is_flag=True, help="With files: the reference's rows come in order of time.")
 @click.option("--classic", is_flag=True, help="With files: KS p < 0.05 and PSI 0.1 / 0.2, nothing adjusted.")
 @click.option("--window", metavar="TIME|ROWS", help="In place of the setting: 1h, 24h, 500.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="One page to send or print.",
+)
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
 @click.option(
     "--fail-on",
@@ -43,6 +49,7 @@ def report(
     ordered: bool,
     classic: bool,
     window: str | None,
+    html: Path | None,
     as_markdown: bool,
     fail_on: str | None,
     as_json: bool,
@@ -65,7 +72,11 @@ def report(
         from workbench.cli.monitor import reports_of
 
         reports = reports_of(invocation, model, window=window)
-    _print(reports, as_json=as_json, as_markdown=as_markdown, one=model is not None or reference is not None)
+    if html is not None:
+        _write_page(html, reports, None if reference is not None else invocation)
+    if html is None or as_json or as_markdown:
+        one = model is not None or reference is not None
+        _print(reports, as_json=as_json, as_markdown=as_markdown, one=one)
     is_bad = fail_on is not None and any(
         is_at_least(made["severity"], fail_on)  # type: ignore[arg-type]
         for made in reports
@@ -89,6 +100,24 @@ def _print(reports: list[dict[str, Any]], *, as_json: bool, as_markdown: bool, o
             print(drift_text.markdown(made), end="")
         else:
             drift_text.print_report(made)
+
+
+def _write_page(path: Path, reports: list[dict[str, Any]], invocation: Invocation | None) -> None:
+    """Write the page of the only report; `invocation` where it is of a model of the project."""
+    from store.errors import StorageError, UsageError
+    from workbench.output import say
+    from workbench.report_page import project_page, render_page
+
+    if len(reports) != 1:
+        names = ", ".join(f"{made['model']}/{made['version']}" for made in reports)
+        raise UsageError("a page is about one model", f"Name one of: {names}.")
+    made = reports[0]
+    page = render_page(made) if invocation is None else project_page(invocation.project, made)
+    try:
+        path.write_text(page, "utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", "Choose another place.") from error
+    say(f"Wrote {path}, {len(page.encode()) / 1000:.0f} kB.")
 
 
 def _of_files(

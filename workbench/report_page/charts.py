@@ -212,7 +212,7 @@ def reliability(points: Sequence[tuple[float, float, float, float, int]]) -> str
 
 
 def number(value: float | None) -> str:
-    """A number as a person reads it: three to four figures."""
+    """A number as a person reads it: about three figures."""
     if value is None or not math.isfinite(value):
         return "—"
     size = abs(value)
@@ -220,7 +220,7 @@ def number(value: float | None) -> str:
         return f"{value:.2e}" if size < 0.0005 else f"{value:,.0f}"
     if size >= 100:
         return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}".removesuffix(".0")
-    return f"{value:.3f}" if size < 10 else f"{value:.1f}"
+    return f"{value:.3f}" if size < 1 else f"{value:.2f}" if size < 10 else f"{value:.1f}"
 
 
 def _shares(counts: Sequence[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -198,10 +199,11 @@ def _row(one: Mapping[str, Any], has_importance: bool) -> str:
 
 
 def _distribution(one: Mapping[str, Any]) -> str:
-    shape, level = one.get("distribution") or {}, one.get("severity", "ok")
-    labels = [str(label) for label in shape.get("labels", ())]
-    chart = charts.histogram(labels, shape.get("reference", ()), shape.get("current", ()))
-    text = f"effect {number(one.get('effect'))}"
+    level = one.get("severity", "ok")
+    chart = charts.histogram(*_bins(one))
+    text = (
+        f"effect {number(one['effect'])}" if one.get("effect") is not None else str(one.get("reason") or "")
+    )
     if one.get("effect_of") == "missing":
         sides = (one.get("reference") or {}, one.get("current") or {})
         text = "missing values: {} → {}".format(*(share(side.get("missing")) for side in sides))
@@ -224,3 +226,19 @@ def _effect_card(
         levels=["" if one is None else str(one.get("severity", "")) for one in verdicts],
     )
     return card(name, chart)
+
+
+def _bins(one: Mapping[str, Any]) -> tuple[list[str], list[float], list[float]]:
+    """Labels and both counts, without bins at the ends that hold nothing on either side."""
+    shape = one.get("distribution") or {}
+    labels = [str(label) for label in shape.get("labels", ())]
+    edges: list[float] = list(shape.get("edges") or [])
+    if len(edges) > 1 and edges[0] == math.nextafter(edges[1], -math.inf):
+        labels[1] = f"{edges[1]:.4g}"  # a bin of one value, the smallest
+    if one.get("kind") == "boolean" and len(labels) == len(edges) + 1:
+        # A value lies in the bin that ends with it.
+        labels = [{0.0: "false", 1.0: "true"}.get(edge, "other") for edge in edges] + ["other"]
+    was, now = list(shape.get("reference", ())), list(shape.get("current", ()))
+    used = [place for place in range(len(labels)) if was[place] or now[place]]
+    shown = slice(used[0], used[-1] + 1) if used else slice(None)
+    return labels[shown], was[shown], now[shown]

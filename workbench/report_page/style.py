@@ -45,7 +45,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-nu
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12.5px; white-space: nowrap; }
 th, td { padding: 6px 10px 6px 0; border-bottom: 1px solid var(--line); vertical-align: middle; }
 td.n, th.n { text-align: right; white-space: nowrap; }
-td.name { font-weight: 600; overflow-wrap: anywhere; min-width: 90px; max-width: 220px; }
+td.name { font-weight: 600; overflow-wrap: anywhere; min-width: 130px; max-width: 220px; }
 td.why { color: var(--soft); font-size: 13px; min-width: 190px; }
 tr.quiet td.name { font-weight: 400; }
 .mark { white-space: nowrap; font-weight: 600; }

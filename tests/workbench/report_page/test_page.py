@@ -206,6 +206,19 @@ def test_hundreds_of_features_and_categories_stay_readable() -> None:
     assert len(page) < 3_000_000
 
 
+def test_a_boolean_has_two_bars_and_empty_ends_are_left_out() -> None:
+    shape = {
+        "labels": ["≤ -5e-324", "-5e-324 … 0", "0 … 1", "> 1"],
+        "edges": [-5e-324, 0.0, 1.0],
+        "reference": [0, 90, 10, 0],
+        "current": [0, 9, 1, 0],
+    }
+    page = render_page(a_report(a_feature("holiday", kind="boolean", distribution=shape)))
+    assert "false: was 90%, now 90%" in page
+    assert "true: was 10%, now 10%" in page
+    assert "e-324" not in page
+
+
 def test_charts_over_time_leave_gaps_and_bear_odd_values() -> None:
     moments = [AT + timedelta(hours=hour) for hour in range(5)]
     chart = over_time(moments, [0.1, None, 0.3, 0.4, float("nan")], limits=(("warning", 0.1),))
