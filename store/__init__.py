@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from store.log import log_prediction
+    from store.application import log_feedback, log_prediction
 
-__all__ = ["log_prediction"]
+__all__ = ["log_feedback", "log_prediction"]
 
-_HOMES = {"log_prediction": "store.log"}
+_HOMES = {"log_feedback": "store.application", "log_prediction": "store.application"}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from store.database import HeldError, reading
 from store.errors import BusyError, DataError, NotFoundError, StorageError, UsageError
 from store.layout import SETTINGS_FILE, Layout
 from store.locks import lock_holder, locked
+from store.spool import list_segments, lock_if_complete
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -76,9 +77,7 @@ def restore(file: Path, layout: Layout, runs: Path | None, *, overwrite: bool = 
     places = {"state": layout.state, SETTINGS_FILE: layout.root / SETTINGS_FILE}
     if runs is not None:
         places["runs"] = runs
-    for lock in ("server.lock", "server.json", "fold.lock"):
-        if lock_holder(layout.run / lock) is not None:
-            raise BusyError(f"the project at {layout.root} is in use", "Stop its server first.")
+    _refuse_while_in_use(layout)
     in_the_way = [place for place in places.values() if _is_there(place)]
     if in_the_way and not overwrite:
         raise UsageError(
@@ -108,6 +107,24 @@ def restore(file: Path, layout: Layout, runs: Path | None, *, overwrite: bool = 
                 f"cannot put {file} in place: {error}", "Free the disk and try again."
             ) from error
     return report
+
+
+def _refuse_while_in_use(layout: Layout) -> None:
+    for lock in ("server.lock", "watch.lock", "fold.lock"):
+        holder = lock_holder(layout.run / lock)
+        if holder is not None:
+            who = f"process {holder.get('pid')} is {holder.get('what')}"
+            raise BusyError(
+                f"the project at {layout.root} is in use: {who}", "Stop its server or watcher first."
+            )
+    for segment in list_segments(layout.spool):
+        descriptor = lock_if_complete(segment)
+        if descriptor is None and segment.exists():
+            raise BusyError(
+                f"a process writes the prediction log of {layout.root} ({segment.name})", "Stop it first."
+            )
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _add_state(layout: Layout, writer: _Writer) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from store.ids import new_prediction_ids
 from store.layout import Layout
 from store.records import (
     FeatureSchema,
-    Kind,
     encode_feedback,
     encode_origin,
     encode_predictions,
@@ -22,7 +20,7 @@ from store.records import (
 from store.settings import StoreSettings
 from store.spool import SpoolWriter, frame
 
-__all__ = ["FeatureSchema", "PredictionLog", "log_prediction", "new_prediction_ids"]
+__all__ = ["FeatureSchema", "PredictionLog", "new_prediction_ids"]
 
 _MOST_ORIGINS = 1_000
 # What a value from outside can make the writing of a line raise.
@@ -229,87 +227,3 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
     return str(error) or type(error).__name__
-
-
-_logs: dict[Path, PredictionLog] = {}
-_kinds: dict[tuple[str, int], dict[str, Kind]] = {}
-_logs_lock = threading.Lock()
-
-
-def log_prediction(
-    project: str | Path,
-    *,
-    model: str,
-    features: Mapping[str, Any],
-    prediction: float | int | str | bool,
-    version: int = 0,
-    probability: float | None = None,
-    probabilities: Mapping[Any, float] | None = None,
-    classes: Sequence[Any] | None = None,
-    latency_ms: float = 0.0,
-    predicted_at: datetime | None = None,
-    prediction_id: str | None = None,
-    request_id: str = "",
-    settings: StoreSettings | None = None,
-) -> str | None:
-    """Log a prediction made by your own application; returns its id for later feedback, None if it was lost.
-
-    `project` is the folder that holds `workbench.toml`. Numbers, booleans and datetimes among `features` are
-    numeric, the rest is text; a feature keeps the kind of its first value. `probabilities` by class implies
-    `classes`; a `prediction` that is text or boolean, or any with `classes`, is a class, else a value.
-    Never raises for what is in `features`, and never waits for the DuckDB file. Pass `settings` where
-    `[store]` of workbench.toml has redactions or another path; the first call for a folder decides.
-
-        from store import log_prediction
-        prediction_id = log_prediction("my-project", model="churn", version=3,
-                                       features={"age": 35, "plan": "pro"}, prediction=1, probability=0.83)
-    """
-    root = Path(project).resolve()
-    with _logs_lock:
-        log = _logs.get(root)
-        if log is None:
-            settings = settings or StoreSettings()
-            log = _logs[root] = PredictionLog(Layout.of(root, settings.path), settings, writer="application")
-        kinds = _kinds.setdefault((model, version), {})
-        for name, value in features.items():
-            if value is not None and name not in kinds:
-                kinds[name] = "categorical" if _as_number(value) is None else "numeric"
-        schema = FeatureSchema(tuple(features), tuple(kinds.get(name, "numeric") for name in features))
-    if probabilities is not None:
-        classes = tuple(probabilities)
-    elif classes is None and isinstance(prediction, (str, bool)):
-        classes = (False, True) if isinstance(prediction, bool) else (prediction,)
-    elif classes is None and probability is not None:
-        classes = (0, 1)
-    identifier = prediction_id or new_prediction_ids(1)[0]
-    logged = log.append(
-        model=model,
-        version=version,
-        schema=schema,
-        prediction_ids=[identifier],
-        predicted_at=predicted_at or datetime.now(UTC),
-        predictions=[prediction],
-        probability=None if probability is None else [probability],
-        probabilities=None if probabilities is None else [[float(p) for p in probabilities.values()]],
-        classes=classes,
-        numeric=[[_as_number(features[name]) for name in schema.numeric_names]],
-        categorical=[[_as_text(features[name]) for name in schema.categorical_names]],
-        latency_ms=latency_ms,
-        request_id=request_id,
-    )
-    return identifier if logged else None
-
-
-def _as_number(value: Any) -> float | None:
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if value is None or isinstance(value, (str, bytes)):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _as_text(value: Any) -> str | None:
-    return None if value is None else str(value)

@@ -146,3 +146,27 @@ def test_a_file_that_cannot_be_written_is_named(layout: Layout, log: PredictionL
         fold(layout)
     layout.predictions.chmod(0o644)
     assert fold(layout).predictions == 1
+
+
+def test_a_disk_that_became_read_only_is_named_and_read_all_the_same(
+    small_disk: Path, log_bikes: Any
+) -> None:
+    layout = Layout.of(small_disk).ensure()
+    log = PredictionLog(layout, StoreSettings())
+    ids = log_bikes(log)
+    fold(layout)
+    ids += log_bikes(log)
+    log.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+
+    assert not log.append_feedback([(ids[0], 1.0, None)])
+    assert (log.lost, "ead-only" in str(log.problem)) == (1, True)
+    with pytest.raises(StorageError, match="ead-only"):
+        fold(layout)
+    assert ids_of(layout) == Counter(ids)
+
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert log.append_feedback([(ids[0], 1.0, None)])
+    report = fold(layout)
+    assert (report.predictions, report.feedback) == (1, 1)
+    log.close()

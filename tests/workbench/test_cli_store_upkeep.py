@@ -11,6 +11,7 @@ import pytest
 
 from store.fold import fold
 from store.layout import Layout
+from store.locks import locked
 from store.log import FeatureSchema, PredictionLog, new_prediction_ids
 from store.settings import StoreSettings
 
@@ -107,6 +108,24 @@ def test_a_backup_comes_back(workbench, logged, project, tmp_path):
     assert workbench("store", "stats", "--json").json["models"][0]["predictions"] == 4
     (kept,) = project.glob("mlruns.before-*")
     assert (kept / "0" / "meta.yaml").read_text() == "name: Changed\n"
+
+
+def test_a_project_in_use_is_not_restored_over(workbench, logged, project, tmp_path):
+    """A server, a watcher or an application that goes on writing would write to what was put aside."""
+    file = tmp_path / "backup.tar.gz"
+    workbench("backup", str(file))
+    layout = Layout.of(project)
+    for name in ("server.lock", "watch.lock"):
+        with locked(layout.run / name, what="testing"):
+            refused = workbench("restore", str(file), "--yes")
+            assert (refused.code, "in use" in refused.err) == (1, True)
+    log = PredictionLog(layout, StoreSettings())
+    log.append_feedback([(logged[1], 1, None)])
+    refused = workbench("restore", str(file), "--yes")
+    assert (refused.code, "writes the prediction log" in refused.err) == (1, True)
+    log.close()
+    assert workbench("restore", str(file), "--yes").code == 0
+    assert workbench("store", "stats", "--json").json["models"][0]["predictions"] == 4
 
 
 def test_a_damaged_backup_changes_nothing(workbench, logged, project, tmp_path):
