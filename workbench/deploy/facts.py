@@ -31,8 +31,6 @@ class Facts:
     port: int
     model: str
     """Registered name of the model that `/predict` answers with; `MODEL` where the project has none."""
-    tracking_uri: str
-    """Of an MLflow server; empty where the runs lie in the project."""
     image: str
     requirement: str
     """What `pip install` gets this workbench by."""
@@ -48,7 +46,6 @@ def facts_of(project: Project, *, image: str | None = None) -> Facts:
     settings = project.settings
     models = [project.model_name(name) for name in settings.pipelines]
     owner = project.root.stat()
-    uri = settings.tracking.uri
     slug = slug_of(settings.project.name)
     return Facts(
         name=" ".join(settings.project.name.split()),
@@ -57,7 +54,6 @@ def facts_of(project: Project, *, image: str | None = None) -> Facts:
         host=settings.serve.host,
         port=settings.serve.port or 8000,
         model=settings.serve.default or (models[0] if models else "MODEL"),
-        tracking_uri=uri if uri.startswith(_HTTP) else "",
         image=image or DEFAULT_IMAGE,
         requirement=requirement(),
         command=command(),

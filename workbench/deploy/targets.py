@@ -131,8 +131,6 @@ def words(facts: Facts) -> Mapping[str, Callable[[], str]]:
         "user": lambda: facts.user,
         "yaml_name": lambda: yaml_text(facts.name),
         "yaml_model_uri": lambda: yaml_text(f"models:/{facts.model}/Production"),
-        "yaml_model": lambda: yaml_text(facts.model),
-        "yaml_tracking_uri": lambda: yaml_text(facts.tracking_uri),
         "yaml_requirement": lambda: yaml_text(facts.requirement),
         "yaml_image": lambda: yaml_text(facts.image),
         "json_title": lambda: json_text(f"workbench · {facts.name}"),
