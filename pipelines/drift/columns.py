@@ -113,14 +113,14 @@ def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], int]:
         column = column.drop_null()
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         seconds = pc.cast(column, pa.timestamp("us"), safe=False).cast(pa.int64())
-        return _array(seconds) / 1e6, null
+        return array_of(seconds) / 1e6, null
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         encoded = column.combine_chunks().dictionary_encode()
         known, _ = as_numbers(encoded.dictionary.to_pylist())
-        return known[encoded.indices.to_numpy()], null
+        return known[plain_array(encoded.indices)], null
     if not pa.types.is_floating(kind):
         column = column.cast(pa.float64())
-    return _array(column).astype("float64", copy=False), null
+    return array_of(column).astype("float64", copy=False), null
 
 
 def categories_of(column: pa.ChunkedArray) -> tuple[dict[str, int], int]:
@@ -189,11 +189,13 @@ def row_codes(column: pa.ChunkedArray, places: NDArray[Any]) -> NDArray[Any]:
     """A number (n,) for the value at each place (int64); equal values have equal ones."""
     import pyarrow as pa
 
+    if (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)) and not column.null_count:
+        values = array_of(column)
+        return (values[places].astype("float64") + 0.0).view("int64") if len(values) else values
     # Not pa.array: it imports pandas to see whether that is what it was given.
     chosen = pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])
     taken = column.take(chosen).combine_chunks()
-    codes: NDArray[Any] = taken.dictionary_encode(null_encoding="encode").indices.to_numpy()
-    return codes
+    return plain_array(taken.dictionary_encode(null_encoding="encode").indices)
 
 
 def numbers_in_place(column: pa.ChunkedArray) -> Any:
@@ -205,16 +207,26 @@ def numbers_in_place(column: pa.ChunkedArray) -> Any:
         return numbers
     placed = np.full(len(column), np.nan)
     if null < len(column):
-        placed[_array(column.is_valid())] = numbers
+        placed[array_of(column.is_valid())] = numbers
     return placed
 
 
-def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+def array_of(column: pa.ChunkedArray) -> NDArray[Any]:
     """Values without gaps, as numpy has them. A chunked array's own way imports pandas."""
     import numpy as np
 
-    parts = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    parts = [plain_array(chunk) for chunk in column.chunks if len(chunk)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0)
+
+
+def plain_array(chunk: pa.Array) -> NDArray[Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_boolean(chunk.type):
+        return np.from_dlpack(chunk.cast(pa.uint8())).astype(bool)
+    values: NDArray[Any] = np.from_dlpack(chunk)
+    return values
 
 
 def shown(names: Sequence[str], limit: int = 5) -> str:

@@ -196,7 +196,7 @@ class _RowHashes:
     def add(self, side: str, column: pa.ChunkedArray) -> None:
         import numpy as np
 
-        codes = row_codes(column, self._places[side]).astype(np.uint64)
+        codes = row_codes(column, self._places[side]).astype(np.int64).view(np.uint64)
         mixed = self._mixed[side] * np.uint64(0x9E3779B97F4A7C15) + codes
         self._mixed[side] = mixed ^ (mixed >> np.uint64(29))
 
