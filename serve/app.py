@@ -57,6 +57,8 @@ class Services:
     admin: AdminDesk
     access_log: AccessLog | None = None
     drift: DriftView | None = None
+    log_problem: str | None = None
+    """Why predictions are not logged although they should be."""
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
@@ -142,6 +144,8 @@ def _add_views(app: FastAPI, services: Services) -> None:
         if services.telemetry.lost():
             # Predictions are answered all the same, so this doesn't make the server unready.
             body["predictions_not_logged"] = services.telemetry.lost()
+        if services.log_problem is not None:
+            body["log_problem"] = services.log_problem
         if host.registry_problem is not None:
             body["registry_problem"] = host.registry_problem
         return Response(orjson.dumps(body), 200 if is_ready else 503, media_type="application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from serve.control import ServerInfo, local_url, registered
 from serve.lean_imports import import_model_libraries, limit_threads
 from serve.settings import ServeSettings
-from store.errors import UsageError, WorkbenchError
+from store.errors import StorageError, UsageError, WorkbenchError
 from store.journal import append_event
 from store.layout import Layout
 from store.settings import StoreSettings
@@ -72,7 +73,7 @@ def serve(
     from serve.systemd import notify
     from store.tracking import open_registry
 
-    layout = config.layout.ensure() if config.layout is not None else None
+    layout, log_problem = _written_layout(config.layout)
     listeners = listen_on(config)
     with contextlib.ExitStack() as stack:
         for listener in listeners:
@@ -80,7 +81,10 @@ def serve(
         registry_layout = stack.enter_context(_registry_layout(layout))
         address, port = listeners[0].getsockname()[:2]
         is_open = is_loopback(address) or config.settings.allow_public_without_keys
-        keys = open_keys(layout, on_key=on_key if config.make_key else None)
+        # Of a project that can't be written the keys, and what is trusted, can still be read.
+        keys = open_keys(
+            config.layout if layout is None else layout, on_key=on_key if config.make_key else None
+        )
         if not keys.keys and not is_open:
             raise UsageError(
                 f"{config.settings.host} is open to the network, and no API key exists",
@@ -110,10 +114,11 @@ def serve(
             config,
             layout,
             registry,
-            _host(config, registry),
+            _host(config, registry, is_written=layout is not None),
             keys,
             access,
             Board(config.settings.workers),
+            log_problem,
         )
 
         def ready() -> None:
@@ -146,6 +151,22 @@ def listen_on(config: ServerConfig) -> list[socket.socket]:
     return [listen(settings.host, settings.port)]
 
 
+def _written_layout(layout: Layout | None) -> tuple[Layout | None, str | None]:
+    """Where to write, and why nowhere: a project that can only be read is served, too, without a log."""
+    if layout is None:
+        return None, None
+    try:
+        layout.ensure()
+        with tempfile.TemporaryFile(dir=layout.run):
+            return layout, None
+    except (StorageError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if getattr(cause, "errno", None) not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+    log.warning("%s can't be written: predictions are answered and NOT LOGGED", layout.state)
+    return None, f"{layout.state} can't be written"
+
+
 @contextmanager
 def _registry_layout(layout: Layout | None) -> Iterator[Layout]:
     """Without a project, a folder for the registry's locks that is gone afterwards."""
@@ -156,10 +177,10 @@ def _registry_layout(layout: Layout | None) -> Iterator[Layout]:
         yield Layout.of(Path(folder)).ensure()
 
 
-def _host(config: ServerConfig, registry: Registry) -> ModelHost:
+def _host(config: ServerConfig, registry: Registry, *, is_written: bool) -> ModelHost:
     from serve.hosting import ModelHost, ModelReference
 
-    if config.layout is not None and config.uri is None:
+    if is_written and config.uri is None:
         try:
             registry.settle()
         except (WorkbenchError, OSError) as error:

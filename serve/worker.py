@@ -56,6 +56,8 @@ class Workplace:
     keys: KeyRing
     access: Access
     board: Board
+    log_problem: str | None = None
+    """Why predictions are not logged although they should be."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             AdminDesk(host, place.registry, settings, layout, on_changed=duties.on_changed),
             access_log,
             DriftView(layout),
+            place.log_problem,
         )
 
         @asynccontextmanager
