@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socketserver
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -267,6 +268,55 @@ def test_delivering_never_waits_and_one_call_at_a_time_is_at_it(layout: Layout, 
     thread.join(20)
     assert len(receiver.got) == 1
     assert deliver_now(layout, settings) == []
+
+
+_HOST = """
+import sys
+from pathlib import Path
+from store.layout import Layout
+from workbench.alerting import AlertSettings, deliver_now
+from workbench.alerting.settings import WebhookSettings
+settings = AlertSettings(log=False, webhooks={"ops": WebhookSettings(url=sys.argv[2])})
+sys.stdin.readline()
+deliver_now(Layout.of(Path(sys.argv[1])), settings)
+"""
+
+
+def test_hosts_in_other_processes_do_not_tell_twice_and_one_that_is_killed_loses_nothing(
+    layout: Layout, receiver: Receiver
+) -> None:
+    def host() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", _HOST, str(layout.root), receiver.url]
+        return subprocess.Popen(command, stdin=subprocess.PIPE)
+
+    raise_alert(layout, "k", kind="drift", severity="warning", message="m", model="bikes")
+    hosts = [host() for _ in range(3)]
+    for one in hosts[:2]:
+        one.communicate(b"\n", timeout=60)
+    assert len(receiver.got) == 1
+
+    clear_alert(layout, "k")
+    raise_alert(layout, "worse", kind="drift", severity="critical", message="m", model="bikes")
+    receiver.arrived.clear()
+    receiver.hold.clear()
+    last = hosts[2]
+    assert last.stdin is not None
+    last.stdin.write(b"\n")
+    last.stdin.close()
+    assert receiver.arrived.wait(60)
+    last.kill()  # before anybody answered
+    last.wait(20)
+    receiver.hold.set()
+
+    from store.state import connect
+
+    with connect(layout) as connection:  # its lease runs out
+        past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+        connection.execute("UPDATE alert_channels SET claimed_until = ?", (past,))
+    settings = AlertSettings(log=False, webhooks={"ops": WebhookSettings(url=receiver.url)})
+    (outcome,) = deliver_now(layout, settings)
+    assert outcome.told == 2
+    assert sorted(one["what"] for one in receiver.got[-1]["alerts"]) == ["cleared", "raised"]
 
 
 def test_a_channel_that_fails_holds_no_other_up_and_is_tried_again(
