@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import signal
 from pathlib import Path
 
+_F_SETSIG = 10
+
 
 def is_being_written(path: Path) -> bool | None:
     """Whether a process has the file open to write; None where the system doesn't tell.
 
-    Linux grants a read lease only on a file that nobody writes.
+    Linux grants a read lease only on a file that nobody writes, and only to the file's owner.
     """
     if not hasattr(fcntl, "F_SETLEASE"):
         return None
@@ -20,11 +21,10 @@ def is_being_written(path: Path) -> bool | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
-    # Whoever opens the file in the instant of the lease makes the kernel send SIGIO, which ends a process.
-    before = None
-    with contextlib.suppress(ValueError):  # in a thread: whoever started it has to ignore the signal
-        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
+        # Whoever opens the file in the instant of the lease makes the kernel send a signal; by default it is
+        # SIGIO, which ends a process.
+        fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
@@ -35,5 +35,3 @@ def is_being_written(path: Path) -> bool | None:
         return False
     finally:
         os.close(descriptor)
-        if before is not None:
-            signal.signal(signal.SIGIO, before)
