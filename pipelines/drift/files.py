@@ -110,7 +110,7 @@ def _sample(
     kind = ref.kind(name)
     column = ref.read(name)
     feature = profile_column(name, kind, column, block_rows=block_rows)
-    if rows is not None:
+    if rows is not None and name in cur.names:
         rows.add("reference", column)
     del column
     if name not in cur.names:
