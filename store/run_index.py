@@ -72,6 +72,11 @@ class RunIndex(FileRunStore):
         return self._guarded(lambda: self._mirror.hold.is_complete, lambda: True)
 
     @property
+    def goes_round(self) -> bool:
+        """Whether every run was looked at since the start, and further looks go on with the round of all."""
+        return self._mirror.goes_round
+
+    @property
     def progress(self) -> tuple[int, int] | None:
         """While the index is built: how many runs are read, and how many there are."""
         return None if self.is_complete else self._mirror.progress

@@ -18,7 +18,7 @@ class UiSettings(Settings):
     keys: dict[str, str] = Field(default_factory=dict)
     """Keys of your own by action, as in {"runs.delete" = "x"}; `?` shows every action's name."""
 
-    refresh: float = Field(2.0, ge=0.5)
+    refresh: float = Field(1.5, ge=0.5)
     """Seconds between two looks at what has changed."""
 
     animations: bool = False

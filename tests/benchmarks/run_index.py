@@ -1,6 +1,7 @@
 """What the run index costs and gains, beside `MlflowClient.search_runs` on the same store in the same run.
 
-    python tests/benchmarks/run_index.py [--runs 10000] [--at-rest 60] [--no-mlflow] [--keep FOLDER]
+    python tests/benchmarks/run_index.py [--runs 10000] [--keep FOLDER] [--at-rest 60] [--others 5]
+        [--no-mlflow]
 
 The store is made here without MLflow: 15 parameters, 10 metrics (two of them with 100 points) and 5 tags a
 run, in 5 experiments. Each step runs in a process of its own where its memory or its start matters.
@@ -12,6 +13,8 @@ import argparse
 import json
 import os
 import random
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +25,9 @@ from pathlib import Path
 from typing import Any
 
 EXPERIMENTS = 5
+REFRESH_S = 1.5
+"""`[ui] refresh`."""
+
 START_MS = 1_700_000_000_000
 SORTS = ("metrics.metric_3 ASC", "params.param_3 DESC", "tags.owner", "start_time ASC", "run_name")
 FILTERS = (
@@ -69,7 +75,7 @@ for _ in range(12):
     index.look(watched=visible)
 started, cpu = time.monotonic(), time.process_time()
 while time.monotonic() - started < float(sys.argv[3]):
-    time.sleep(2)
+    time.sleep(1.5)
     index.look(watched=visible)
 print(json.dumps({"share": (time.process_time() - cpu) / (time.monotonic() - started)}))
 """
@@ -140,6 +146,65 @@ def child(code: str, root: Path, *arguments: object) -> dict[str, Any]:
     return answer
 
 
+def command_cpu_s(folder: Path) -> float:
+    """Of one `workbench runs list`, its start included."""
+    command = [sys.executable, "-m", "workbench", "-C", str(folder), "runs", "list", "--limit", "50"]
+    command += ["--order-by", "metrics.metric_3"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def freshness(root: Path, index_file: Path, others: int) -> dict[str, list[float]]:
+    """Seconds until a screen that looks every `REFRESH_S` shows a change made just after a look."""
+    from store.run_index import RunIndex
+
+    index = RunIndex(root, index_file)
+    runs = index.look()
+    while not index.goes_round:
+        index.look()
+    visible = [run.run_id for run in runs[:50]]
+    chance = random.Random(2)
+    seconds: dict[str, list[float]] = {"new": [], "running": [], "visible": [], "other": []}
+
+    def folder(run_id: str) -> Path:
+        found = index.run_folder(run_id)
+        assert found is not None
+        return found
+
+    def shown(run_id: str, tag: str) -> bool:
+        return any(run.run_id == run_id and run.tags.get("owner") == tag for run in last)
+
+    template = folder(visible[0])
+    created = f"{chance.getrandbits(128):032x}"
+    changes: list[tuple[str, str, str]] = [("new", created, "bob")]
+    changes += [("running", created, f"running {number}") for number in range(3)]
+    changes += [("visible", chance.choice(visible), f"visible {number}") for number in range(3)]
+    changes += [("other", chance.choice(runs[200:]).run_id, f"other {number}") for number in range(others)]
+    pending: dict[tuple[str, str, str], float] = {}
+    last = index.look(watched=visible)
+    while changes or pending:
+        if changes and (changes[0][0] == "other" or not pending):
+            change = changes.pop(0)
+            kind, run_id, tag = change
+            if kind == "new":
+                made = template.parent / created
+                shutil.copytree(template, made)
+                meta = (made / "meta.yaml").read_text().replace(template.name, created)
+                (made / "meta.yaml").write_text(meta.replace("status: 3", "status: 1"))
+            _write(f"{folder(run_id)}/tags/owner", tag)
+            pending[change] = time.monotonic()
+        time.sleep(REFRESH_S)
+        last = index.look(watched=visible)
+        for change in [*pending]:
+            if shown(*change[1:]):
+                seconds[change[0]].append(time.monotonic() - pending.pop(change))
+    shutil.rmtree(template.parent / created)
+    index.close()
+    return seconds
+
+
 def median_ms(call: Callable[[], object], rounds: int = 7) -> float:
     taken = []
     for _ in range(rounds):
@@ -156,12 +221,12 @@ def row(what: str, value: str, wanted: str = "") -> None:
 def measure(folder: Path, arguments: argparse.Namespace) -> None:
     from store.run_index import RunIndex
 
-    root, index_file = folder / "mlruns", folder / "index.sqlite"
+    root, index_file = folder / "mlruns", folder / ".workbench" / "index.sqlite"
     if not root.exists():
         started = time.perf_counter()
         make_store(root, arguments.runs)
         row(f"{arguments.runs:,} runs made", f"{time.perf_counter() - started:.1f} s")
-    for path in folder.glob("index.sqlite*"):
+    for path in index_file.parent.glob("index.sqlite*"):
         path.unlink()
     cold = child(COLD, root, index_file)
     row("cold build, CPU", f"{cold['cpu_s']:.1f} s", "under 15 s")
@@ -182,7 +247,13 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
         row(f"filter {text}"[:51], f"{taken:.1f} ms", "under 50 ms")
     index.close()
     rest = child(REST, root, index_file, arguments.at_rest)
-    row("at rest, a look each 2 s with 50 rows visible", f"{rest['share']:.2%} of a core", "under 2 %")
+    row("at rest, a look each 1.5 s with 50 rows visible", f"{rest['share']:.2%} of a core", "under 2 %")
+    for kind, seconds in freshness(root, index_file, arguments.others).items():
+        wanted = "within 60 s" if kind == "other" else "within 2 s"
+        row(f"a change of a {kind} run is shown after, at most", f"{max(seconds):.1f} s", wanted)
+    (folder / "workbench.toml").write_text('[project]\nname = "benchmark"\n')
+    for what in ("first", "next"):
+        row(f"workbench runs list, sorted, the {what} time, CPU", f"{command_cpu_s(folder):.2f} s")
     if not arguments.no_mlflow:
         theirs = child(MLFLOW, root)
         row("MlflowClient.search_runs, 50 by the same metric", f"{theirs['page_s']:.1f} s")
@@ -195,6 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--at-rest", type=float, default=60, metavar="SECONDS")
+    parser.add_argument("--others", type=int, default=5, metavar="CHANGES", help="Of runs out of sight.")
     parser.add_argument("--no-mlflow", action="store_true")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="Make the store here, or use the one here."
