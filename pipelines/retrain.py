@@ -24,6 +24,8 @@ from store.locks import lock_holder
 log = logging.getLogger("workbench.watch")
 
 LIVE = ("queued", "running")
+DIED = "its process died"
+_DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,25 @@ def request_retrain(
 
 def settle_jobs(layout: Layout) -> list[Job]:
     """Mend what a crash left: a job that says running and whose lock nobody holds has failed, and the files
-    of jobs that ended are given back. Returns the failed ones."""
+    of jobs that ended are given back. Returns the failed ones.
+
+    What nobody waits for any more is queued again, unless its process has died three times.
+    """
     failed = []
     for job in list_jobs(layout, states=("running",)):
         if lock_holder(layout.run / f"train-{job.pipeline}.lock") is None:
-            failed.append(update_job(layout, job.id, state="failed", error="its process died"))
+            failed.append(update_job(layout, job.id, state="failed", error=DIED))
     return_files(layout)
+    for job in failed:
+        same = [
+            other
+            for other in list_jobs(layout, pipeline=job.pipeline, limit=10)
+            if (other.trigger, other.reason, other.error) == (job.trigger, job.reason, DIED)
+        ]
+        if job.trigger != "manual" and len(same) < _DEATHS:
+            request_retrain(
+                layout, job.pipeline, trigger=job.trigger, reason=job.reason or job.trigger, who=job.who
+            )
     return failed
 
 
@@ -140,8 +155,10 @@ class JobQueue:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(present.pid, signal.SIGTERM)
         thread.join(timeout_s)
-        if get_job(self._layout, job.id).state in ("failed", "cancelled", "running"):
-            add_job(self._layout, job.pipeline, trigger=job.trigger, reason=job.reason, who=job.who)
+        if get_job(self._layout, job.id).state in ("failed", "cancelled"):
+            request_retrain(
+                self._layout, job.pipeline, trigger=job.trigger, reason=job.reason or job.trigger, who=job.who
+            )
 
     def _run(self, job: Job) -> None:
         layout, key = self._layout, f"job_failed:{job.pipeline}"
