@@ -51,25 +51,38 @@ def test_a_prediction_survives_kill_after_acknowledgement(
     assert PredictionReader(logged_project.layout).known_ids(acknowledged) == set(acknowledged)
 
 
-def test_predictions_and_labels_reach_duckdb(logged_project: Any, running: Any) -> None:
+@pytest.mark.slow
+def test_predictions_and_labels_reach_duckdb(logged_project: Any, running: Any, wait_until: Any) -> None:
+    """While the server runs, and labels of folded predictions when the next one does."""
     with running(logged_project) as server:
-        answers = server.post("/predict", [[1, 2, 3, 4], [4, 3, 2, 1]]).json()["predictions"]
-        items = [{"prediction_id": row["prediction_id"], "actual": 1} for row in answers]
+        answers = server.post("/predict", [[1, 2, 3, 4], [4, 3, 2, 1], [0, 0, 0, 0]]).json()["predictions"]
+        ids = [row["prediction_id"] for row in answers]
+        items = [{"prediction_id": one, "actual": 1} for one in ids[:2]]
         receipt = server.post("/feedback", [*items, {"prediction_id": "stranger", "actual": 0}])
         assert receipt.status_code == 202
         assert receipt.json() == {"accepted": 2, "unknown": 1, "unknown_ids": ["stranger"]}
+        wait_until(lambda: folded_rows(logged_project.layout) == 3, "the rows in the DuckDB file")
     reader = PredictionReader(logged_project.layout)
     table = reader.query("SELECT numeric, probability, version, role FROM predictions ORDER BY prediction_id")
-    assert [row[0] for row in table.rows] == [[1, 2, 3, 4], [4, 3, 2, 1]]
+    assert [row[0] for row in table.rows] == [[1, 2, 3, 4], [4, 3, 2, 1], [0, 0, 0, 0]]
     assert [row[1] for row in table.rows] == [row["probability"] for row in answers]
     assert reader.counts()[0].labelled == 2
 
-
-@pytest.mark.slow
-def test_the_log_is_folded_while_the_server_runs(logged_project: Any, running: Any, wait_until: Any) -> None:
     with running(logged_project) as server:
-        server.post("/predict", [1, 2, 3, 4])
-        wait_until(lambda: folded_rows(logged_project.layout) == 1, "the row in the DuckDB file")
+        late = {"prediction_id": ids[2], "actual": False, "timestamp": "2026-01-31T12:00:00Z"}
+        assert server.post("/feedback", late).json() == {"accepted": 1, "unknown": 0}
+        # No class of the model's: perhaps a mistake, perhaps a new class. It is kept, and told.
+        receipt = server.post("/feedback", {"prediction_id": ids[0], "actual": "maybe"})
+        assert receipt.status_code == 202
+        assert receipt.json() == {
+            "accepted": 1,
+            "unknown": 0,
+            "unexpected": 1,
+            "warning": 'kept, but no class of the models in service: "maybe"; these are: 0, 1',
+        }
+        assert server.metric('workbench_feedback_total{status="unexpected"}') == 1
+    labels = dict(reader.query("SELECT prediction_id, label FROM labels").rows)
+    assert labels == {ids[0]: "maybe", ids[1]: "1", ids[2]: "0"}
 
 
 def folded_rows(layout: Layout) -> int:
@@ -80,14 +93,6 @@ def folded_rows(layout: Layout) -> int:
         if unread is not None:
             return 0
         return int(connection.execute("SELECT count(*) FROM log.predictions").fetchall()[0][0])
-
-
-def test_a_late_label_finds_its_folded_prediction(logged_project: Any, running: Any) -> None:
-    with running(logged_project) as server:
-        prediction_id = server.post("/predict", [1, 2, 3, 4]).json()["prediction_id"]
-    with running(logged_project) as server:
-        late = {"prediction_id": prediction_id, "actual": 0, "timestamp": "2026-01-31T12:00:00Z"}
-        assert server.post("/feedback", late).json() == {"accepted": 1, "unknown": 0}
 
 
 @pytest.mark.parametrize(
@@ -131,22 +136,3 @@ def test_redacted_columns_never_reach_the_log(logged_project: Any, running: Any)
         server.post("/predict", [1, 2, 3, 4])
     table = PredictionReader(logged_project.layout).query("SELECT numeric FROM predictions")
     assert table.rows[0][0] == [1, None, 3, 4]
-
-
-def test_a_label_of_no_class_is_kept_and_told(logged_project: Any, running: Any) -> None:
-    with running(logged_project) as server:
-        ids = [
-            row["prediction_id"] for row in server.post("/predict", [[1, 2, 3, 4]] * 3).json()["predictions"]
-        ]
-        given = (1, True, "maybe")
-        items = [{"prediction_id": one, "actual": actual} for one, actual in zip(ids, given, strict=True)]
-        answer = server.post("/feedback", items)
-        assert answer.status_code == 202
-        assert answer.json() == {
-            "accepted": 3,
-            "unknown": 0,
-            "unexpected": 1,
-            "warning": 'kept, but no class of the models in service: "maybe"; these are: 0, 1',
-        }
-        assert server.metric('workbench_feedback_total{status="unexpected"}') == 1
-    assert PredictionReader(logged_project.layout).query("SELECT count(*) FROM labels").rows == [(3,)]

@@ -25,23 +25,25 @@ model.fit(X, y)
 mlflow.set_experiment("breast-cancer-classifier")
 with mlflow.start_run(run_name="gb"):
     mlflow.sklearn.log_model(model, "model", registered_model_name="cancer-classifier")
+try:
+    mlflow.sklearn.save_model.__wrapped__(model, "as MLflow does it")
+except Exception as error:
+    print(type(error).__name__, error)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("switch", ["1", "0"])
-def test_a_tree_model_is_logged_without_naming_types(tmp_path: Path, switch: str) -> None:
+def test_a_tree_model_is_logged_without_naming_types(tmp_path: Path) -> None:
+    """Which MLflow by itself refuses."""
     from store.layout import Layout
 
     uri = (tmp_path / "mlruns").as_uri()
-    environment = {**os.environ, **tracking_environment(uri), "WORKBENCH_MLFLOW_PLUGIN": switch}
+    environment = {**os.environ, **tracking_environment(uri), "WORKBENCH_MLFLOW_PLUGIN": "1"}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
-    if switch == "0":
-        assert "UntrustedTypesFoundException" in done.stderr or "untrusted" in done.stderr.lower()
-        return
     assert done.returncode == 0, done.stderr
+    assert "untrusted" in done.stdout.lower()
     version = open_registry(uri, Layout.of(tmp_path)).version("cancer-classifier", 1)
     assert version.model_dir is not None
     assert load_model(version.model_dir).task == "binary"
