@@ -59,13 +59,20 @@ def maturity(lags: NDArray[Any], start: datetime, end: datetime, now: datetime) 
 
 
 def _lags(layout: Layout, model: str, since: datetime) -> NDArray[Any]:
-    """Seconds from prediction to first label, of the model's newest labels (ten thousand at most)."""
+    """Seconds from prediction to label, of the model's among the newest twenty thousand labels."""
     with PredictionReader(layout).opened() as connection:
+        connection.execute(
+            "CREATE TEMP TABLE newest AS SELECT prediction_id, min(received_at) AS received_at FROM"
+            " (SELECT prediction_id, received_at FROM feedback WHERE received_at >= ?"
+            " ORDER BY received_at DESC LIMIT 20000) GROUP BY prediction_id",
+            [since.astimezone(UTC).replace(tzinfo=None)],
+        )
+        # By the bounds of the ids DuckDB passes over most predictions.
         found = connection.execute(
-            "SELECT epoch(f.received_at) - epoch(p.predicted_at) FROM"
-            " (SELECT prediction_id, predicted_at FROM predictions WHERE model = ? AND predicted_at >= ?) p"
-            " JOIN (SELECT prediction_id, min(received_at) AS received_at FROM feedback"
-            " GROUP BY prediction_id) f USING (prediction_id) ORDER BY p.predicted_at DESC LIMIT 10000",
-            [model, since.astimezone(UTC).replace(tzinfo=None)],
+            "SELECT epoch(n.received_at) - epoch(p.predicted_at) FROM predictions p"
+            " JOIN newest n USING (prediction_id) WHERE p.model = ?"
+            " AND p.prediction_id BETWEEN (SELECT min(prediction_id) FROM newest)"
+            " AND (SELECT max(prediction_id) FROM newest)",
+            [model],
         ).fetchall()
     return np.array([max(0.0, lag) for (lag,) in found if lag is not None])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from store.layout import Layout
 
+_COLUMNS = ("prediction_id", "predicted_at", "prediction", "label", "probability", "probabilities")
 OTHER = -1
 """Position of a class that the model doesn't have."""
 
@@ -77,8 +78,11 @@ def read_rows(
         conditions.append("role = ?")
         values.append(role)
     with reader.opened() as connection:
+        wanted = [*_COLUMNS, *(("schema_id", "numeric", "categorical") if segments else ())]
         connection.execute(
-            f"CREATE TEMP TABLE chosen AS SELECT * FROM predictions WHERE {' AND '.join(conditions)}", values
+            f"CREATE TEMP TABLE chosen AS SELECT {', '.join(wanted)} FROM predictions"
+            f" WHERE {' AND '.join(conditions)}",
+            values,
         )
         # Ids are in order of time, so by their bounds DuckDB passes over most of the labels.
         connection.execute(

@@ -155,7 +155,9 @@ def describe(notice: Notice) -> str:
     when = f"since {alert.since:%Y-%m-%d %H:%M} UTC"
     if alert.cleared_at is not None:
         when = f"from {alert.since:%Y-%m-%d %H:%M} to {alert.cleared_at:%H:%M} UTC"
-    return one_line(f"{mark} {_word(notice)} · {subject(alert)}: {alert.message} ({when}, {alert.id})")
+    says_whose = alert.model is not None and alert.message.startswith(alert.model)
+    about = alert.message if says_whose else f"{subject(alert)}: {alert.message}"
+    return one_line(f"{mark} {_word(notice)} · {about} ({when}, {alert.id})")
 
 
 def one_line(text: str) -> str:

@@ -223,6 +223,11 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if size < 1 else f"{value:.2f}" if size < 10 else f"{value:.1f}"
 
 
+def effect(value: float | None) -> str:
+    """An effect, always to three digits after the point: what is less is nothing."""
+    return "—" if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
 def _shares(counts: Sequence[float]) -> list[float]:
     total = float(sum(counts))
     return [count / total if total else 0.0 for count in counts]

@@ -96,6 +96,8 @@ def when(moment: datetime | None) -> str:
 
 
 def span(seconds: float) -> str:
+    if seconds < 2:
+        return "a second"
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

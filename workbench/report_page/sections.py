@@ -57,7 +57,7 @@ def tiles(report: Mapping[str, Any], coverage: Mapping[str, Any] | None) -> str:
         (f"{flagged} of {len(features)}", "features drifted"),
     ]
     if prediction:
-        found.append((number(prediction.get("effect")), "drift of the predictions (effect)"))
+        found.append((charts.effect(prediction.get("effect")), "drift of the predictions (effect)"))
     metric = main_metric(report.get("performance", ()))
     if metric is not None:
         how = "estimated" if metric.get("estimated") else f"was {number(metric.get('reference'))}"
@@ -187,7 +187,7 @@ def _row(one: Mapping[str, Any], has_importance: bool) -> str:
     return row(
         name(one["name"]),
         drawn(mark(level)),
-        figure(number(one.get("effect"))),
+        figure(charts.effect(one.get("effect"))),
         drawn(charts.effect_bar(one.get("effect"), [*limits.items()], level)),
         figure(p_value(one.get("p_adjusted"))),
         figure(change(was.get("mean"), now.get("mean"), number)),
@@ -202,7 +202,9 @@ def _distribution(one: Mapping[str, Any]) -> str:
     level = one.get("severity", "ok")
     chart = charts.histogram(*_bins(one))
     text = (
-        f"effect {number(one['effect'])}" if one.get("effect") is not None else str(one.get("reason") or "")
+        f"effect {charts.effect(one['effect'])}"
+        if one.get("effect") is not None
+        else str(one.get("reason") or "")
     )
     if one.get("effect_of") == "missing":
         sides = (one.get("reference") or {}, one.get("current") or {})

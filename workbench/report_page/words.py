@@ -34,8 +34,8 @@ HOW_TO_READ = {
     "Insufficient": "Too few rows for a verdict (under 100). It does not mean that there is no drift.",
     "Estimated": (
         "Performance before the true outcomes are known, from the model's own calibrated probabilities. It "
-        "sees what changed inputs do, not whether the world behind them has changed; it never raises an "
-        "alarm."
+        "sees what changed inputs do, not whether the world behind them has changed. Of a regression: as "
+        "if errors were as large as they used to be for such predictions. It never raises an alarm."
     ),
     "Dropped": (
         "Worse than on held-out training data by at least a point, surely (p < 0.01), on 2 of 3 windows."
