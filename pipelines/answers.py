@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.columns import TaskName
+from pipelines.fold_task import raw_answers
 from pipelines.metrics import Scores
 
 if TYPE_CHECKING:
@@ -21,19 +22,25 @@ def ask(
     estimator: Any, X: pd.DataFrame, task: TaskName, classes: Sequence[Any], threshold: float | None
 ) -> Scores:
     """Scores of a fitted scikit-learn estimator; one call of predict_proba where it has that."""
-    X = X.copy(deep=False)  # a user's features() may add columns to what it is given
     if task == "regression":
-        return Scores(np.asarray(estimator.predict(X), dtype="float64").ravel())
-    if hasattr(estimator, "predict_proba"):
-        own = np.asarray(estimator.predict_proba(X), dtype="float64")
+        X = X.copy(deep=False)  # a user's features() may add columns to what it is given
+        return interpret({"predicted": estimator.predict(X)}, task, classes, threshold)
+    return interpret(raw_answers(estimator, X), task, classes, threshold)
+
+
+def interpret(
+    answers: Mapping[str, Any], task: TaskName, classes: Sequence[Any], threshold: float | None
+) -> Scores:
+    """Scores from what `fold_task.raw_answers` gives."""
+    if task == "regression":
+        return Scores(np.asarray(answers["predicted"], dtype="float64").ravel())
+    own = answers.get("probabilities")
+    if own is not None:
         probabilities = np.zeros((len(own), len(classes)))
-        probabilities[:, positions(estimator.classes_, classes)] = own
+        probabilities[:, positions(answers["classes"], classes)] = own
         return decide(probabilities, threshold)
-    predicted = positions(estimator.predict(X), classes)
-    decision = None
-    if task == "binary" and hasattr(estimator, "decision_function"):
-        decision = np.asarray(estimator.decision_function(X), dtype="float64").ravel()
-    return Scores(predicted, decision=decision)
+    decision = answers.get("decision") if task == "binary" else None
+    return Scores(positions(answers["predicted"], classes), decision=decision)
 
 
 def ask_loaded(model: LoadedModel, X: pd.DataFrame, task: TaskName, classes: Sequence[Any]) -> Scores:

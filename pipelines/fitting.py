@@ -30,14 +30,18 @@ class Fitter:
 
     def __call__(self, pipeline: Any, X: pd.DataFrame, labels: NDArray[Any]) -> Any:
         """Fit in place and return the pipeline; TrainingError or UserCodeError when that fails."""
-        options: dict[str, Any] = {}
-        if self._weights is not None:
-            from sklearn.utils.class_weight import compute_sample_weight
-
-            weights: NDArray[np.float64] = compute_sample_weight(_present(self._weights, labels), labels)
-            options[f"{pipeline.steps[-1][0]}__sample_weight"] = weights
+        options = self.options(pipeline, labels)
         with explained(pipeline.steps[-1][1], self._user):
             return pipeline.fit(X.copy(deep=False), labels, **options)
+
+    def options(self, pipeline: Any, labels: NDArray[Any]) -> dict[str, Any]:
+        """What `pipeline.fit` is given besides rows: their weights, where classes are weighed by row."""
+        if self._weights is None:
+            return {}
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        weights: NDArray[np.float64] = compute_sample_weight(_present(self._weights, labels), labels)
+        return {f"{pipeline.steps[-1][0]}__sample_weight": weights}
 
 
 def _present(weights: Any, labels: NDArray[Any]) -> Any:

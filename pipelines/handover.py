@@ -20,6 +20,7 @@ from pipelines.fitting import class_weights, make_fitter, with_threshold
 from pipelines.prepare import Prepared, prepare
 from pipelines.provenance import requirements
 from pipelines.recipe import Recipe, RecipeFile, place_files
+from pipelines.searching import set_parameters
 from pipelines.user_module import UserModule, load_user_module
 from store.errors import DataError, NotFoundError, StorageError, UsageError
 
@@ -148,6 +149,7 @@ def _write_answers(prepared: Prepared, model: LoadedModel, work: Path) -> None:
 def _script(recipe: Recipe, prepared: Prepared, user: UserModule | None, module_name: str) -> str:
     settings = recipe.settings
     pipeline, estimator, _ = build_pipeline(settings, prepared.task, prepared.X_train, prepared.kinds, user)
+    set_parameters(pipeline, recipe.found_params)
     fitter = make_fitter(settings, estimator, prepared.classes, user)
     threshold = recipe.run.metrics.get("threshold")
     if threshold is not None and not fitter.weighs_rows:

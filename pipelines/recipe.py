@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from pipelines.searching import SEARCH_FILE
 from pipelines.settings import PipelineSettings
 from store.errors import DataError, NotFoundError
 
@@ -53,6 +54,8 @@ class Recipe:
     module_name: str | None
     commit: str | None
     uncommitted_diff: str | None
+    found_params: Mapping[str, Any]
+    """What a search found; it is among the settings too, and done again when the run is made again."""
 
 
 def read_recipe(runs: RunStore, run: Run) -> Recipe:
@@ -100,6 +103,9 @@ def read_recipe(runs: RunStore, run: Run) -> Recipe:
             uncommitted_diff=_read(runs, run, "uncommitted.diff").decode("utf-8", "replace")
             if "uncommitted.diff" in artifacts
             else None,
+            found_params=_read_json(runs, run, SEARCH_FILE)["best"]["params"]
+            if SEARCH_FILE in artifacts
+            else {},
         )
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         text = str(error).splitlines()[0]

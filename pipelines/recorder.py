@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,34 @@ class RunRecorder:
         # What log_model returns lacks the size; the file that it wrote has it.
         written = self._guard(mlflow.models.Model.load, info.model_uri)
         return LoggedModel(str(info.model_id), str(info.model_uri), (written.model_size_bytes or 0) / 1e6)
+
+    def log_child(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        *,
+        status: str = "FINISHED",
+        error: str | None = None,
+        started_at: datetime | None = None,
+        ended_at: datetime | None = None,
+    ) -> None:
+        """A finished run below this one, as MLflow nests them."""
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        started, ended = (now if at is None else int(at.timestamp() * 1000) for at in (started_at, ended_at))
+        tags = {**_origin(), "mlflow.parentRunId": str(self.run_id)}
+        if error:
+            tags["workbench.error"] = error[:5000]
+        experiment_id = _experiment_id(self._client, self._experiment)
+        run = self._guard(
+            self._client.create_run, experiment_id, start_time=started, run_name=name, tags=tags
+        )
+        logged = [Param(key, _shown(value)[:_MAX_PARAM]) for key, value in params.items()]
+        measured = [Metric(key, float(value), ended, 0) for key, value in metrics.items()]
+        self._guard(self._client.log_batch, run.info.run_id, measured, logged[:_BATCH], ())
+        self._guard(self._client.set_terminated, run.info.run_id, status, ended)
 
     def finish(self, status: str, tags: Mapping[str, str] | None = None) -> None:
         """Give the run its final status; nothing where it never started."""

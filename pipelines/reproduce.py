@@ -172,11 +172,17 @@ def _same(before: float | None, after: float | None) -> bool:
 
 
 def _document(runs: RunStore, run: Run, name: str) -> Any:
-    """A document as text, in which NaN equals itself, without when it was made; None where unreadable."""
+    """A document as text, in which NaN equals itself, without its times; None where unreadable."""
     try:
         content = json.loads(runs.artifact_path(run.run_id, name).read_bytes())
     except (WorkbenchError, OSError, ValueError):
         return None
+    return json.dumps(_timeless(content), sort_keys=True)
+
+
+def _timeless(content: Any) -> Any:
     if isinstance(content, dict):
-        content.pop("created_at", None)
-    return json.dumps(content, sort_keys=True)
+        return {
+            key: _timeless(value) for key, value in content.items() if key not in ("created_at", "seconds")
+        }
+    return [_timeless(each) for each in content] if isinstance(content, list) else content

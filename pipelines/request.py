@@ -16,6 +16,8 @@ PromotePolicy = Literal["default", "never", "auto", "force"]
 
 STAGES = ("Loading data", "Preparing", "Cross-validating", "Fitting", "Evaluating", "Logging", "Comparing")
 """The steps of a training, in order."""
+SEARCHING = "Searching"
+"""The step behind `Preparing` of a training that looks for its parameters."""
 
 
 @dataclass(frozen=True)

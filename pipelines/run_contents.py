@@ -31,6 +31,7 @@ from pipelines.prepare import Prepared
 from pipelines.provenance import CodeState, requirements
 from pipelines.recorder import LoggedModel, RunRecorder
 from pipelines.request import TrainRequest
+from pipelines.search import SearchResult
 from pipelines.user_module import UserModule
 from store.errors import TrainingError
 
@@ -50,6 +51,7 @@ class Fitted:
     """Answers for the training rows by models that had not seen them, where there are such."""
     unseen: NDArray[np.bool_]
     """For which of the training rows there are such."""
+    search: SearchResult | None = None
 
 
 def evaluation_files(
@@ -113,8 +115,9 @@ def log_run(
         if value is None or isinstance(value, str | int | float | bool | list | tuple | dict)
     }
     params = {
-        **own,
         **request.settings.params,
+        **own,
+        **({} if fitted.search is None else fitted.search.best.params),
         "algorithm": algorithm(fitted.estimator),
         "estimator": f"{type(fitted.estimator).__module__}.{type(fitted.estimator).__qualname__}",
         "dataset": request.data or request.settings.data,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipelines.monitor_settings import MonitorSettings
+from pipelines.search_settings import SearchSettings
 from store.settings_base import Settings
 
 PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
@@ -193,6 +194,9 @@ class PipelineSettings(_Validated):
 
     threshold: float | Literal["f1"] | CostsSettings = 0.5
     """Probability from which the positive class is predicted: a number, `f1`, or costs."""
+
+    search: SearchSettings | None = None
+    """A search for the best parameters before the final fit."""
 
     split: SplitSettings = SplitSettings()
     columns: dict[str, ColumnRule] = Field({})

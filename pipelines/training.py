@@ -26,8 +26,10 @@ from pipelines.prepare import Prepared, prepare
 from pipelines.provenance import CodeState, code_state, installed_packages
 from pipelines.publish import load_champion, publish
 from pipelines.recorder import RunRecorder
-from pipelines.request import STAGES, TrainEvent, TrainRequest, TrainResult
+from pipelines.request import SEARCHING, STAGES, TrainEvent, TrainRequest, TrainResult
 from pipelines.run_contents import Fitted, evaluation_files, log_model, log_run
+from pipelines.search import SearchResult
+from pipelines.searching import SEARCH_FILE, find_parameters
 from pipelines.settings import CostsSettings, PipelineSettings
 from pipelines.split import make_folds
 from pipelines.threshold import choose_threshold
@@ -52,6 +54,7 @@ class Training:
         self._recorder = recorder
         self._emit = emit
         self._step = 0
+        self._stages = STAGES if self._settings.search is None else (*STAGES[:2], SEARCHING, *STAGES[2:])
         self._timings: dict[str, float] = {}
         self._notes: list[str] = []
         self._code = CodeState(None, False, "")
@@ -85,13 +88,17 @@ class Training:
             self._notes += left_out
             fitter = make_fitter(settings, estimator, prepared.classes, user)
             self._begin_run(data)
+        found = self._search(prepared, pipeline, fitter, user)
         fitted = self._fit(prepared, pipeline, fitter, names, user)
+        fitted.search = found
         with self._stage("Evaluating"), explained(fitted.estimator, user):
             scores = ask(fitted.model, prepared.X_test, prepared.task, prepared.classes, fitted.threshold)
             y_test = prepared.y[prepared.split.test]
             measured = metrics.compute(names, prepared.task, y_test, scores)
             latency_ms = self._latency(fitted.model, prepared)
             artifacts = evaluation_files(request, fitted, prepared, scores)
+            if found is not None:
+                artifacts[SEARCH_FILE] = found.as_json()
         with self._stage("Logging"):
             self._recorder.ready()
             logged = {
@@ -152,6 +159,23 @@ class Training:
             notes=tuple(dict.fromkeys(self._notes)),
             timings=self._timings,
         )
+
+    def _search(
+        self, prepared: Prepared, pipeline: Any, fitter: Fitter, user: UserModule | None
+    ) -> SearchResult | None:
+        """Look for the best parameters, where the settings want that, and set them on the pipeline."""
+        if self._settings.search is None:
+            return None
+        with self._stage(SEARCHING, f"{self._settings.search.method}, {self._settings.search.cv} folds"):
+            return find_parameters(
+                self._settings,
+                prepared,
+                pipeline,
+                fitter,
+                self._recorder,
+                modules=() if user is None else (user.module,),
+                on_progress=self._progress,
+            )
 
     def _fit(
         self, prepared: Prepared, pipeline: Any, fitter: Fitter, names: list[str], user: UserModule | None
@@ -341,7 +365,7 @@ class Training:
 
     @contextmanager
     def _stage(self, name: str, text: str = "") -> Iterator[None]:
-        self._step = STAGES.index(name) + 1
+        self._step = self._stages.index(name) + 1
         self._progress(text)
         begun = time.perf_counter()
         yield
@@ -351,6 +375,11 @@ class Training:
     def _progress(self, text: str, share: float | None = None) -> None:
         self._emit(
             TrainEvent(
-                self._step, len(STAGES), STAGES[max(self._step, 1) - 1], text, share, self._recorder.run_id
+                self._step,
+                len(self._stages),
+                self._stages[max(self._step, 1) - 1],
+                text,
+                share,
+                self._recorder.run_id,
             )
         )

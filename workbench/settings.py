@@ -253,13 +253,18 @@ def documentation(
     for name, field in model.model_fields.items():
         inner, wildcard = _model_of(field.annotation)
         if inner is not None and not _is_union_with_scalars(field.annotation):
-            placeholder = ""
-            if wildcard:
-                placeholder = "COLUMN." if name in ("columns", "thresholds") else "NAME."
+            if wildcard and _is_union_with_scalars(typing.get_args(field.annotation)[1]):
+                yield f"{prefix}{name}.{_placeholder(name)}", "—", field.description or ""
+            placeholder = f"{_placeholder(name)}." if wildcard else ""
             yield from documentation(inner, f"{prefix}{name}.{placeholder}")
             continue
         default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
         yield f"{prefix}{name}", default, field.description or ""
+
+
+def _placeholder(name: str) -> str:
+    """What stands for the user's own names below a setting."""
+    return "COLUMN" if name in ("columns", "thresholds") else "NAME"
 
 
 def nearest(word: str, known: list[str]) -> str | None:
@@ -309,7 +314,10 @@ def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _is_union_with_scalars(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    """Whether a value may be of several types; a section that may be left out is not."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return False
+    return len([each for each in typing.get_args(annotation) if each is not types.NoneType]) > 1
 
 
 def _keys(model: Any) -> list[str]:

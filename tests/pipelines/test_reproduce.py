@@ -28,7 +28,7 @@ MODULE = "def features(frame):\n    frame['old'] = frame['age'] > 50\n    return
 
 @pytest.fixture
 def trained(layout: Layout, customers: Any, train_here: Train) -> Recipe:
-    """A run of everything that is hard: text, dates, gaps, a module, weights by row, a chosen threshold."""
+    """All that is hard: text, dates, gaps, a module, weights by row, a threshold, a search."""
     customers.to_csv(layout.root / "customers.csv", index=False, sep=";")
     (layout.root / "mine.py").write_text(MODULE, "utf-8")
     result = train_here(
@@ -42,6 +42,10 @@ def trained(layout: Layout, customers: Any, train_here: Train) -> Recipe:
         class_weight="balanced",
         threshold="f1",
         split={"cv_folds": 3},
+        search={
+            "params": {"max_depth": [1, 2], "prepare__categorical__encoder__max_categories": [3]},
+            "cv": 2,
+        },
     )
     (layout.root / "mine.py").write_text("raise RuntimeError('changed since')\n", "utf-8")
     runs = runs_of(layout)
@@ -59,12 +63,19 @@ def again(layout: Layout, recipe: Recipe) -> Any:
 @pytest.mark.slow
 def test_a_run_is_made_again_and_handed_over_to_the_last_bit(trained: Recipe, layout: Layout) -> None:
     before = {path.name for path in layout.state.iterdir()}
+    parent = trained.run
+    children = [run for run in runs_of(layout).list() if run.run_id != parent.run_id]
+    assert [run.tags["mlflow.parentRunId"] for run in children] == [parent.run_id] * 2
+    assert {run.params["max_depth"] for run in children} == {"1", "2"}
+    assert all(run.metrics["cv_roc_auc_mean"] > 0.5 for run in children)
+    assert parent.params["max_depth"] == str(trained.found_params["max_depth"])
+
     outcome = again(layout, trained)
     assert outcome.is_identical, outcome
     assert outcome.compared > 10
     assert outcome.packages == {}
     assert {path.name for path in layout.state.iterdir()} == before
-    assert len(runs_of(layout).list()) == 1
+    assert len(runs_of(layout).list()) == 3
     assert len(open_registry(resolve_uri("mlruns", layout.root), layout).model("demo").versions) == 1
     assert [event.reason for event in read_events(layout, what="reproduced")] == ["identical"]
 
