@@ -59,20 +59,19 @@ def maturity(lags: NDArray[Any], start: datetime, end: datetime, now: datetime) 
 
 
 def _lags(layout: Layout, model: str, since: datetime) -> NDArray[Any]:
-    """Seconds from prediction to label, of the model's among the newest twenty thousand labels."""
+    """Seconds from prediction to label, of the model's among the newest five thousand labels."""
     with PredictionReader(layout).opened() as connection:
         connection.execute(
             "CREATE TEMP TABLE newest AS SELECT prediction_id, min(received_at) AS received_at FROM"
             " (SELECT prediction_id, received_at FROM feedback WHERE received_at >= ?"
-            " ORDER BY received_at DESC LIMIT 20000) GROUP BY prediction_id",
+            " ORDER BY received_at DESC LIMIT 5000) GROUP BY prediction_id",
             [since.astimezone(UTC).replace(tzinfo=None)],
         )
         # By the bounds of the ids DuckDB passes over most predictions.
+        bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM newest").fetchall()[0]
         found = connection.execute(
             "SELECT epoch(n.received_at) - epoch(p.predicted_at) FROM predictions p"
-            " JOIN newest n USING (prediction_id) WHERE p.model = ?"
-            " AND p.prediction_id BETWEEN (SELECT min(prediction_id) FROM newest)"
-            " AND (SELECT max(prediction_id) FROM newest)",
-            [model],
+            " JOIN newest n USING (prediction_id) WHERE p.model = ? AND p.prediction_id BETWEEN ? AND ?",
+            [model, *bounds],
         ).fetchall()
     return np.array([max(0.0, lag) for (lag,) in found if lag is not None])

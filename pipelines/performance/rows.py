@@ -85,12 +85,13 @@ def read_rows(
             values,
         )
         # Ids are in order of time, so by their bounds DuckDB passes over most of the labels.
+        bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM chosen").fetchall()[0]
         connection.execute(
             "CREATE TEMP TABLE labels_of_chosen AS SELECT prediction_id,"
             " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
             " max(received_at) AS received_at FROM feedback"
-            " WHERE prediction_id BETWEEN (SELECT min(prediction_id) FROM chosen)"
-            " AND (SELECT max(prediction_id) FROM chosen) GROUP BY prediction_id"
+            " WHERE prediction_id BETWEEN ? AND ? GROUP BY prediction_id",
+            [*bounds],
         )
         columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s"]
         if classes is None:
