@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -27,13 +28,20 @@ load = skops.io.load
 skops.io.load = lambda path, trusted=None: load(path, trusted=skops.io.get_untrusted_types(file=path))
 import mlflow.pyfunc
 from mlflow.pyfunc.scoring_server import invocations
+asked = json.load(sys.stdin)
 answers = []
-for folder, body, content_type in json.load(sys.stdin):
+for folder, body, content_type in asked["requests"]:
     model = mlflow.pyfunc.load_model(folder)
     text = body if isinstance(body, str) else json.dumps(body)
     answer = invocations(text, content_type, model, model.metadata.get_input_schema())
     answers.append(json.loads(answer.response)["predictions"])
-print(json.dumps(answers))
+import pandas as pd
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+client = ScoringServerClient(asked["host"], asked["port"])
+client.ping()
+frame = pd.DataFrame(asked["rows"], columns=asked["names"])
+by_client = client.invoke(frame).get_predictions()[0].tolist()
+print(json.dumps({"answers": answers, "version": client.get_version(), "by_client": by_client}))
 """
 
 JSON, CSV = "application/json", "text/csv"
@@ -77,21 +85,35 @@ REQUESTS: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.fixture(scope="module")
-def mlflow_answers(several_models: Any) -> dict[str, Any]:
-    """MLflow's own answers to all requests, by their name."""
+def mlflows(several_models: Any, server: Any) -> dict[str, Any]:
+    """MLflow's own answers to all requests in their order, and what its client gets from our server."""
     asked = []
     for name, body, content_type in REQUESTS.values():
         folder = several_models.registry.version(name, "champion").model_dir
         asked.append((str(folder), body, content_type))
     done = subprocess.run(
         [sys.executable, "-c", ASK_MLFLOW],
-        input=json.dumps(asked),
+        input=json.dumps(
+            {
+                "requests": asked,
+                "host": urlsplit(server.url).hostname,
+                "port": urlsplit(server.url).port,
+                "rows": ROWS,
+                "names": NAMES,
+            }
+        ),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return dict(zip(REQUESTS, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def mlflow_answers(mlflows: Any) -> dict[str, Any]:
+    return dict(zip(REQUESTS, mlflows["answers"], strict=True))
 
 
 @pytest.mark.slow
@@ -104,6 +126,12 @@ def test_the_values_are_those_of_mlflows_own_server(server: Any, mlflow_answers:
     )
     assert answer.status_code == 200, answer.text
     assert answer.json()["predictions"] == mlflow_answers[case]
+
+
+@pytest.mark.slow
+def test_mlflows_own_client_works_unchanged(server: Any, mlflows: Any) -> None:
+    assert mlflows["by_client"] == mlflows["answers"][0]
+    assert mlflows["version"] == server.get("/version").text
 
 
 def test_predictions_are_logged_and_can_be_given_feedback(server: Any) -> None:
