@@ -23,6 +23,17 @@ def three(make_run):
     ]
 
 
+def test_list_names_the_versions_made_from_a_run(workbench, three, project):
+    (folder,) = (project / "mlruns").glob(f"*/{three[0]}/artifacts")
+    (folder / "model").mkdir()
+    (folder / "model" / "MLmodel").write_text("flavors: {}\n")
+    workbench("models", "register", three[0], "--name", "churn")
+    rows = workbench("runs", "list", "--json").json
+    assert {row["run_id"]: row["versions"] for row in rows} == {
+        three[0]: [{"model": "churn", "version": 1, "aliases": []}], three[1]: [], three[2]: [],
+    }  # fmt: skip
+
+
 def test_list_has_the_stable_shape_newest_first(workbench, three):
     rows = workbench("runs", "list", "--json").json
     assert [row["run_id"] for row in rows] == three[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from store.file_registry import FileRegistry
 from store.file_runs import FileRunStore
 from store.journal import read_events
 from store.layout import Layout
@@ -73,6 +74,40 @@ def test_what_another_process_logs_appears_and_the_cursor_stays_on_its_run(on_ru
         await settled(pilot)
         assert "renamed elsewhere" in names(app)
         assert app.screen.table.cursor_row.metrics["f1"] == 0.5
+
+    on_runs(script)
+
+
+def test_the_versions_made_from_a_run_stand_beside_it(on_runs, settled, shop):
+    def versions(app):
+        table = app.screen.table
+        (column,) = [column for column in table.columns if column.key == "versions"]
+        return {run.name: column.value(run) for run in table.shown_rows if column.value(run)}
+
+    async def script(app, pilot):
+        before = versions(app)
+        registry = FileRegistry(shop / "mlruns", Layout.of(shop))
+        registry.register("shoppers", run_id="c" * 32)
+        registry.promote("shoppers", 1)
+        app.screen.look_again()
+        await settled(pilot)
+        assert versions(app) == {**before, "boosting": "shoppers v1 champion"}
+
+    on_runs(script)
+
+
+def test_the_first_reading_of_a_large_store_says_how_far_it_is(on_runs, settled, monkeypatch, shop):
+    from store.run_index import RunIndex
+
+    async def script(app, pilot):
+        with monkeypatch.context() as patch:
+            patch.setattr(RunIndex, "progress", (4200, 10_000))
+            app.screen.look_again()
+            await settled(pilot)
+            assert app.screen.query_one("#main").border_title == "runs · reading 4,200 of 10,000 runs"
+        app.screen.look_again()
+        await settled(pilot)
+        assert app.screen.query_one("#main").border_title == "runs"
 
     on_runs(script)
 
