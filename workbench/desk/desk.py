@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from store.layout import Layout
     from store.registry import Registry
     from store.runs import RunStore
+    from workbench.desk.events import EventsDesk
     from workbench.desk.models import ModelsDesk
     from workbench.desk.recent import RecentPredictions
     from workbench.desk.serving import ServingDesk
@@ -86,6 +87,12 @@ class Desk:
         from workbench.desk.serving import ServingDesk
 
         return ServingDesk(self)
+
+    @cached_property
+    def events(self) -> EventsDesk:
+        from workbench.desk.events import EventsDesk
+
+        return EventsDesk(self.layout)
 
     @cached_property
     def predictions(self) -> RecentPredictions:

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from textual.binding import Binding, BindingType
 
 from workbench.tui.action import Action
-from workbench.tui.screens import compare_actions, models_actions, runs_actions, serve_actions
+from workbench.tui.screens import (
+    compare_actions,
+    events_actions,
+    models_actions,
+    runs_actions,
+    serve_actions,
+)
 from workbench.tui.widgets.table.keys import TABLE_KEYS
 
 
@@ -37,6 +43,7 @@ SCREENS: dict[str, ScreenEntry] = {
         ScreenEntry("compare", "2", "Compare", "compare", "CompareScreen", compare_actions.ACTIONS),
         ScreenEntry("models", "3", "Models", "models", "ModelsScreen", models_actions.ACTIONS),
         ScreenEntry("serve", "5", "Serve", "serve", "ServeScreen", serve_actions.ACTIONS, needs_project=True),
+        ScreenEntry("events", "7", "Events", "events", "EventsScreen", events_actions.ACTIONS),
     )
 }
 
