@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import logging
+import os
 import socket
 import stat
 from pathlib import Path
@@ -16,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from serve.access_log import KEPT_FILES, AccessLog
 from serve.clients import Clients, is_from_here, network_of
 from serve.local_key import key_path, local_key, read_local_key
+from serve.main import _OneLine, _written_layout
 from serve.rate import MOST_CLIENTS, RateLimit
 from serve.settings import ServeSettings
 from store.alerts import raise_alert
@@ -266,3 +270,34 @@ def test_a_head_that_comes_too_slowly_is_408_and_silence_is_closed(flowers: Any,
         first = exchange(server, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea")
         assert first.startswith(b"HTTP/1.1 200")
         assert b"HTTP/1.1 408" in first
+
+
+def test_the_log_shows_a_name_and_does_not_obey_it(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.LogRecord("w", logging.INFO, "", 0, "%s is\n%s", ("\x1b[31mred", "\u202eleft"), None)
+    line = _OneLine("%(levelname)s %(message)s").format(record)
+    assert line == "INFO \\x1b[31mred is\\n\\u202eleft"
+
+
+def test_a_project_that_can_only_be_read_is_served_without_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    layout = Layout.of(tmp_path).ensure()
+    assert _written_layout(layout) == (layout, None)
+    assert _written_layout(None) == (None, None)
+
+    def refuse(number: int) -> Any:
+        def temporary_file(**_options: Any) -> Any:
+            raise OSError(number, os.strerror(number))
+
+        return temporary_file
+
+    monkeypatch.setattr("serve.main.tempfile.TemporaryFile", refuse(errno.EROFS))
+    monkeypatch.setattr(logging.getLogger("workbench"), "propagate", True)
+    written, why = _written_layout(layout)
+    assert written is None
+    assert why is not None
+    assert "can't be written" in why
+    assert "NOT LOGGED" in caplog.text
+    monkeypatch.setattr("serve.main.tempfile.TemporaryFile", refuse(errno.ENOSPC))
+    with pytest.raises(OSError, match="space"):
+        _written_layout(layout)

@@ -11,7 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench.output import Cell, Column, clean, iso, number, print_json, print_table, to_json, warn
+from workbench.output import (
+    Cell,
+    Column,
+    clean,
+    iso,
+    number,
+    print_json,
+    print_table,
+    say,
+    to_json,
+    warn,
+)
 
 COLUMNS = [Column("name", flexible=True), Column("value", "right"), Column("more", extra=True)]
 ROWS = [["a" * 60, "1", "x" * 20], ["b", Cell("22", "red"), "y"]]
@@ -168,3 +179,18 @@ def test_optional_columns_are_left_out_first(monkeypatch):
         shown(monkeypatch, 20, columns=columns, rows=[["baseline", "2026-01-31", "41.2"]])
     ).splitlines()
     assert lines[0].split() == ["name", "rmse"]
+
+
+HOSTILE = "a\x1b]0;owned\x07\x1b[31m\x9b2J\u202eb"
+
+
+def test_nothing_a_terminal_acts_on_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({HOSTILE: [HOSTILE]})
+    print_table([Column(HOSTILE)], [[HOSTILE]])
+    say(HOSTILE)
+    warn(HOSTILE)
+    printed = capsys.readouterr()
+    for text in (printed.out, printed.err):
+        assert all(character.isprintable() or character == "\n" for character in text), text
+    document = printed.out[: printed.out.index("\n}\n") + 2]
+    assert json.loads(document) == {HOSTILE: [HOSTILE]}
