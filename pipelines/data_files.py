@@ -125,6 +125,8 @@ def _neighbours(path: Path) -> str | None:
     import difflib
 
     folder = path.parent
+    if path.with_name(f"{path.name}.dvc").is_file():
+        return "DVC keeps it; fetch it with: dvc pull."
     if not folder.is_dir():
         return f"There is no folder {folder}."
     names = sorted(file.name for file in folder.iterdir() if file.is_file() and is_supported(file))

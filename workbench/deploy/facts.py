@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.deploy import dvc
+
 if TYPE_CHECKING:
     from workbench.settings import Project
 
@@ -39,6 +41,8 @@ class Facts:
     user: str
     uid: int
     gid: int
+    dvc_stages: str = ""
+    dvc_parameters: str = ""
 
 
 def facts_of(project: Project, *, image: str | None = None) -> Facts:
@@ -60,6 +64,8 @@ def facts_of(project: Project, *, image: str | None = None) -> Facts:
         user=user_name(owner.st_uid),
         uid=owner.st_uid or IMAGE_USER,
         gid=owner.st_gid or IMAGE_USER,
+        dvc_stages=dvc.stages(project),
+        dvc_parameters=dvc.parameters(project),
     )
 
 

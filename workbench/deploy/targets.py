@@ -101,6 +101,11 @@ TARGETS: dict[str, Target] = {
         (Piece("grafana.json", "workbench-dashboard.json"),),
         "import it in Grafana, with a Prometheus data source",
     ),
+    "dvc": Target(
+        "Stages for DVC: dvc repro trains what has changed.",
+        (Piece("dvc.yaml", "dvc.yaml"), Piece("params.yaml", "params.yaml")),
+        "dvc repro; dvc metrics show",
+    ),
 }
 
 
@@ -137,5 +142,7 @@ def words(facts: Facts) -> Mapping[str, Callable[[], str]]:
         "shell_requirement": lambda: shell_word(facts.requirement),
         "unit_root": lambda: unit_path(str(facts.root)),
         "unit_root_word": lambda: unit_word(str(facts.root)),
+        "dvc_stages": lambda: facts.dvc_stages,
+        "dvc_parameters": lambda: facts.dvc_parameters,
         "unit_command": lambda: unit_word(facts.command),
     }
