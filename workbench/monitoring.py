@@ -64,6 +64,7 @@ class _Seen:
     importances: Mapping[str, float] = field(default_factory=dict)
     performance: list[dict[str, Any]] = field(default_factory=list)
     concept: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] | None = None
     performance_at: datetime | None = None
 
 
@@ -142,8 +143,9 @@ class Monitor:
             return live.segment_report(watched, segment, now).as_json()
         report = live.report(watched, now)
         if report.current_rows and report.start is not None and report.end is not None:
-            details = self._performance(project, key, report.start, report.end)
-            report = replace(report, performance=details["metrics"])
+            details = self._performance(project, key, report.start, report.end, by_segment=True)
+            report = replace(report, performance=details.pop("metrics"))
+            return {**report.as_json(), "performance_details": details}
         return report.as_json()
 
     def _tick(self, project: Project, now: datetime) -> Tick:
@@ -197,7 +199,7 @@ class Monitor:
         self._measure(project, key, volumes, seen, now)
         extra = [] if silence is None else [silence]
         report = replace(report, checks=[*report.checks, *extra], performance=seen.performance)
-        save_report(layout, report.as_json())
+        save_report(layout, {**report.as_json(), "performance_details": seen.details})
         raised += settle_live(layout, watched, report, seen.concept)
         seen.predictions, seen.reported_at = total, now
         return len(found), raised
@@ -219,11 +221,16 @@ class Monitor:
                 break
             start, rows = begin, rows + n
         details = self._performance(project, key, start, now)
-        seen.performance, seen.concept = details["metrics"], details["concept"]
+        seen.performance, seen.concept = details.pop("metrics"), details["concept"]
+        seen.details = details
         seen.performance_at = now
 
-    def _performance(self, project: Project, key: Key, start: datetime, end: datetime) -> dict[str, Any]:
-        from pipelines.performance import performance_details
+    def _performance(
+        self, project: Project, key: Key, start: datetime, end: datetime, *, by_segment: bool = False
+    ) -> dict[str, Any]:
+        from pipelines.performance import performance_details, segment_features
+
+        profile = self._seen[key].profile
 
         return performance_details(
             project.layout,
@@ -232,7 +239,8 @@ class Monitor:
             key.role,
             start=start,
             end=end + timedelta(seconds=1),
-            reference=self._seen[key].profile,
+            reference=profile,
+            segments=segment_features(profile) if by_segment and profile is not None else (),
         )
 
     def _watched(self, project: Project, key: Key) -> Watched | None:

@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from pipelines.performance.reference import PerformanceReference as PerformanceReference
     from pipelines.performance.report import performance_details as performance_details
     from pipelines.performance.report import performance_report as performance_report
+    from pipelines.performance.report import segment_features as segment_features
 
 _HOMES = {
     "performance_details": "report",
     "performance_report": "report",
+    "segment_features": "report",
     "PerformanceReference": "reference",
     "compare_roles": "pairing",
 }

@@ -22,8 +22,6 @@ _ENOUGH = 20
 def coverage_of(
     layout: Layout,
     model: str,
-    version: int,
-    role: str | None,
     rows: Rows,
     start: datetime,
     end: datetime,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DECIDING = {"binary": ("accuracy", "f1", "roc_auc"), "multiclass": ("accuracy", "f1"), "regression": ("mae",)}
 """Metrics whose drop says that the concept has changed."""
 _PARTS = 3
+_SEGMENT_FEATURES = 3
+_SEGMENT_VALUES = 20
 
 
 def performance_report(
@@ -72,11 +74,24 @@ def performance_details(
     profile = reference or read_reference(layout, model, version)
     names = _classes(layout, model, version, profile)
     rows = read_rows(layout, model, version, role, start, end, classes=names, segments=segments)
-    return assess(
-        rows, PerformanceReference.from_json(profile.performance if profile else None), history=history
-    ) | {"coverage": coverage_of(layout, model, version, role, rows, start, end)}
+    held = PerformanceReference.from_json(profile.performance if profile else None)
+    found = assess(rows, held, history=history)
+    found["coverage"] = coverage_of(layout, model, rows, start, end)
+    # Values beyond all bounds overflow; JSON has no word for what comes out.
+    return {name: _without_infinities(value) for name, value in found.items()}
 
 
+def segment_features(profile: Profile) -> list[str]:
+    """Features worth looking at by value: categories, and few of them."""
+    found = [
+        feature.name
+        for feature in profile.features
+        if feature.is_categorical and 1 < len(feature.categories) <= _SEGMENT_VALUES
+    ]
+    return found[:_SEGMENT_FEATURES]
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def assess(
     rows: Rows,
     reference: PerformanceReference | None,
@@ -180,6 +195,14 @@ def _entry(
         "p_value": None if drop is None else drop.p_value,
         "smaller_is_better": figure.is_error,
     }
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, float):
+        return _finite(value)
+    if isinstance(value, dict):
+        return {name: _without_infinities(one) for name, one in value.items()}
+    return [_without_infinities(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -221,6 +222,19 @@ def test_a_regression_has_errors_residuals_and_an_estimate(layout: Layout, log: 
     # It knows that errors of large predictions are larger, and not that there is a bias by now.
     estimate = by_metric(details["metrics"], estimated=True)["rmse"]
     assert estimate["value"] == pytest.approx(np.sqrt(np.mean((2 + now / 20) ** 2)), rel=0.06)
+
+
+def test_numbers_beyond_all_bounds_are_left_out(layout: Layout, log: PredictionLog) -> None:
+    predicted = [1e200, -1e300, 2.0, 3.0]
+    ids = new_prediction_ids(4)
+    assert log.append(
+        model="bikes", version=3, schema=FeatureSchema((), ()), prediction_ids=ids, classes=None,
+        predicted_at=START, predictions=predicted, probability=None, probabilities=None,
+        numeric=[[]] * 4, categorical=[[]] * 4, latency_ms=1.0,
+    )  # fmt: skip
+    log.append_feedback([(one, 5.0, None) for one in ids])
+    details = performance_details(layout, "bikes", 3, start=START, end=END)
+    assert json.loads(json.dumps(details, allow_nan=False))["coverage"]["labelled"] == 4
 
 
 def test_several_classes(layout: Layout) -> None:
