@@ -29,8 +29,8 @@ def limit_threads() -> None:
 def import_model_libraries() -> None:
     """Import scikit-learn and skops, leaving out what they import wherever it is installed.
 
-    It can still be imported afterwards, by a model that needs frames. numpy's warnings about numbers that grow
-    too large are left out: they are a client's, who is told that the answer is no number.
+    It can still be imported afterwards, by a model that needs frames. numpy's warnings about numbers that
+    grow too large are left out: they are a client's, who is told that the answer is no number.
     """
     warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
     if "sklearn" in sys.modules or any(name in sys.modules for name in _LEFT_OUT):
