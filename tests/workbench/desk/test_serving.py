@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from store.errors import UsageError, WorkbenchError
+from store.keys import create_key
 from store.layout import Layout
 from workbench.desk import try_one
 from workbench.desk.loopback import UnreachableError, ask
@@ -79,6 +80,11 @@ def test_a_server_is_started_asked_and_stopped(
         ("age", "42", "number 0 … 120"),
         ("orders", "5", "number"),
     ]
+    create_key(Layout.of(project), "shop")
+    wait_for(lambda: ask(server.url, "/models/churn/drift").status == 401)
+    assert [field.text for field in try_one.form_for(server.url, "churn").fields] == ["", ""]
+    form = try_one.form_for(server.url, "churn", serving.key())
+    assert [field.text for field in form.fields] == ["42", "5"]
     answer = try_one.predict(server.url, form, {"age": "42", "orders": "7"})
     assert (answer.model, answer.version, answer.prediction) == ("churn", 1, "1")
     assert answer.is_logged
