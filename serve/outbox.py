@@ -30,10 +30,13 @@ class Outbox:
         self._file: BinaryIO | None = None
         self._read_at = 0
         self._write_at = 0
+        self._is_closed = False
 
     def put(self, piece: bytes) -> bool:
         """Keep it; False where neither memory nor disk has room for more."""
         with self._lock:
+            if self._is_closed:
+                return True
             if self._read_at == self._write_at and self._size < IN_MEMORY_BYTES:
                 self._pieces.append(piece)
                 self._size += len(piece)
@@ -57,7 +60,9 @@ class Outbox:
             return piece
 
     def close(self) -> None:
+        """Forget what waits; a put that is still under way is forgotten too."""
         with self._lock:
+            self._is_closed = True
             self._pieces.clear()
             self._size = 0
             if self._file is not None:

@@ -68,10 +68,11 @@ def main() -> int:
         project = tests.several_models.__wrapped__(_Folders(Path(folder)), data)
         secret = create_key(project.layout.ensure(), "fuzz", SCOPES)
         with tests._running(project, settings={"reload_seconds": 1.0}) as server:
-            command = [options.schemathesis, "run", f"{server.url}/openapi.json"]
+            command = [str(Path(options.schemathesis).absolute()), "run", f"{server.url}/openapi.json"]
             command += ["--header", f"X-API-Key: {secret}", "--max-examples", str(options.examples)]
             command += ["--phases", "examples,coverage,fuzzing", "--checks", ",".join(CHECKS)]
-            code = subprocess.run([*command, "--continue-on-failure", *more], check=False).returncode
+            command += ["--continue-on-failure", *more]
+            code = subprocess.run(command, check=False, cwd=folder).returncode  # it leaves a folder behind
             if server.process.poll() is not None:
                 raise SystemExit("the server has ended")
             faults = [line for line in server.log.read_text().splitlines() if "Traceback" in line]
