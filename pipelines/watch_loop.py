@@ -280,7 +280,7 @@ class WatchLoop:
                 continue
             self._waiting_since.pop(name, None)
             if self.paused & {name, "*"}:
-                self.waits[name] = "it is paused"
+                self.waits[name] = "the pause to end"
                 self._decide_at[name] = now + 3600
                 continue
             decision = decide_on_new_data(self.layout, name, settings.retrain)

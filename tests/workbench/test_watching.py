@@ -75,7 +75,7 @@ def test_one_watcher_a_project_pauses_goes_on_and_ends(layout: Layout) -> None:
 
     def waits() -> bool:
         info = running_watcher(layout)
-        return info is not None and info.is_paused and info.pipelines[0]["waits_for"] == "it is paused"
+        return info is not None and info.is_paused and info.pipelines[0]["waits_for"] == "the pause to end"
 
     until(waits)
     status = json.loads(workbench(layout, "status", "--json").stdout)["watcher"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
+
+if TYPE_CHECKING:
+    from workbench.output import Cell
 
 RECENT_JOBS = 5
 
@@ -112,6 +116,7 @@ def _print(state: dict[str, Any]) -> None:
                 if server
                 else Cell("not running; start it with workbench serve", "dim"),
             ),
+            ("watcher", _watcher(state["watcher"])),
         ]
     )
     print()
@@ -156,6 +161,20 @@ def _print(state: dict[str, Any]) -> None:
             [Column("job", style="cyan"), Column("pipeline", flexible=True), Column("state"), Column("run")],
             [[job["id"], job["pipeline"], job["state"], (job["run_id"] or "")[:8]] for job in state["jobs"]],
         )
+
+
+def _watcher(watcher: Mapping[str, Any] | None) -> Cell:
+    from workbench.output import Cell
+
+    if watcher is None:
+        return Cell("not running; start it with workbench watch", "dim")
+    number = len(watcher["pipelines"])
+    waits = [
+        f"{row['name']} waits for {row['waits_for']}" for row in watcher["pipelines"] if row["waits_for"]
+    ]
+    text = f"{number} pipeline{'' if number == 1 else 's'} (pid {watcher['pid']})"
+    text = "; ".join([f"{text}, paused" if watcher["paused"] else text, *waits])
+    return Cell(text, "yellow" if watcher["paused"] or watcher["problems"] else "green")
 
 
 def _share(part: int | None, whole: int | None) -> str:
