@@ -148,7 +148,7 @@ def start_background(
     )
 
 
-def stop_server(layout: Layout, timeout_s: float = 15.0) -> bool:
+def stop_server(layout: Layout, timeout_s: float = 30.0) -> bool:
     """End the project's server: it finishes what it is answering. False when none runs.
 
     Raises WorkbenchError when it belongs to another user or is still there after `timeout_s`.
