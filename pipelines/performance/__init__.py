@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.performance.pairing import compare_roles as compare_roles
     from pipelines.performance.reference import PerformanceReference as PerformanceReference
+    from pipelines.performance.replaying import replay as replay
     from pipelines.performance.report import performance_details as performance_details
     from pipelines.performance.report import performance_report as performance_report
     from pipelines.performance.report import segment_features as segment_features
@@ -17,6 +18,7 @@ _HOMES = {
     "segment_features": "report",
     "PerformanceReference": "reference",
     "compare_roles": "pairing",
+    "replay": "replaying",
 }
 __all__ = sorted(_HOMES)
 

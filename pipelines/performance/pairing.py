@@ -75,11 +75,13 @@ def compare_roles(
     arrays = {name: values[known] for name, values in arrays.items()}
     result: dict[str, Any] = {"rows": int(known.sum()), "metrics": []}
     if result["rows"] >= MIN_PAIRS:
-        result["metrics"] = _compared(arrays, classes)
+        result["metrics"] = compared(arrays, classes)
     return result
 
 
-def _compared(arrays: dict[str, Any], classes: tuple[str, ...] | None) -> list[dict[str, Any]]:
+def compared(arrays: dict[str, Any], classes: tuple[str, ...] | None) -> list[dict[str, Any]]:
+    """Paired tests on rows that both answered: `predicted_a` and `probability_a` of the champion, the same
+    with `_b` of the challenger, `actual`; of classes positions, nothing unknown among them."""
     task: Any = "regression" if classes is None else "binary" if len(classes) == 2 else "multiclass"
     y = arrays["actual"] if classes is None else arrays["actual"].astype(int)
     champion, challenger = (_scores(arrays, side, task) for side in ("a", "b"))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines.metrics import Scores
-from pipelines.performance import compare_roles, performance_details, performance_report
+from pipelines.performance import compare_roles, performance_details, performance_report, replay
 from pipelines.performance.lateness import maturity
 from pipelines.performance.reference import PerformanceReference, reference_of
 from store.fold import fold
 from store.layout import Layout
+from store.loaded_model import prepare
 from store.log import FeatureSchema, PredictionLog, new_prediction_ids
+from store.model_files import ColumnSpec, ModelFile
 from store.profile import Profile, build_profile
 from store.references import publish_reference
 from store.settings import StoreSettings
@@ -261,6 +265,37 @@ def test_maturity_is_the_share_of_labels_due_by_now() -> None:
     assert maturity(lags, START, START, START + timedelta(hours=1)) == 0.5
     assert maturity(lags, START, START, START + timedelta(hours=3)) == 1.0
     assert maturity(lags, START, START, START) == 0.0
+
+
+def test_another_version_is_asked_the_same_rows(layout: Layout, log: PredictionLog, tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(8)
+    X = pd.DataFrame({"a": rng.normal(size=400), "member": rng.random(400) < 0.5})
+    y = np.where(X["a"] + X["member"] + rng.normal(0, 0.5, 400) > 0.5, "yes", "no")
+    columns = (ColumnSpec("a", "double", True), ColumnSpec("member", "boolean", True))
+    file = ModelFile(
+        path=tmp_path, inputs=columns, n_inputs=None, flavor="sklearn", serialization_format="skops",
+        model_path="", python_version=None, versions={}, metadata={}, run_id=None, model_id=None,
+        code_dir=None,
+    )  # fmt: skip
+    better = prepare(file, LogisticRegression().fit(X, y))
+    ids = new_prediction_ids(400)
+    assert log.append(
+        model="churn", version=1, schema=FeatureSchema(("a", "member"), ("numeric", "numeric")),
+        prediction_ids=ids, predicted_at=START, predictions=rng.choice(CLASSES, 400).tolist(),
+        probability=rng.random(400).tolist(), probabilities=None, classes=CLASSES,
+        numeric=[[a, float(m)] for a, m in zip(X["a"], X["member"], strict=True)],
+        categorical=[[]] * 400, latency_ms=1.0,
+    )  # fmt: skip
+    log.append_feedback([(one, str(truth), None) for one, truth in zip(ids, y, strict=True)])
+
+    found = replay(layout, "churn", 1, better, start=START, end=END, classes=("no", "yes"))
+    assert found["rows"] == 400
+    accuracy = next(one for one in found["metrics"] if one["metric"] == "accuracy")
+    assert accuracy["challenger"] == pytest.approx(np.mean(np.array(better.predict(X).prediction) == y))
+    assert accuracy["probability_better"] > 0.99
+    assert replay(layout, "churn", 7, better, start=START, end=END, classes=("no", "yes"))["rows"] == 0
 
 
 def test_champion_and_challenger_are_compared_on_the_requests_both_answered(

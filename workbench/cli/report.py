@@ -30,6 +30,7 @@ FAILED_ON = 4
     metavar="FILE",
     help="One page to send or print.",
 )
+@click.option("--against", metavar="VERSION", help="Ask this version of MODEL the same rows, and compare.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
 @click.option(
     "--fail-on",
@@ -50,6 +51,7 @@ def report(
     classic: bool,
     window: str | None,
     html: Path | None,
+    against: str | None,
     as_markdown: bool,
     fail_on: str | None,
     as_json: bool,
@@ -72,6 +74,12 @@ def report(
         from workbench.cli.monitor import reports_of
 
         reports = reports_of(invocation, model, window=window)
+    if against is not None:
+        if model is None:
+            raise UsageError("--against is about one MODEL", "Name it: workbench report MODEL --against 3")
+        from workbench.against import compare_with
+
+        reports = [{**reports[0], "against": compare_with(invocation, reports[0], against)}]
     if html is not None:
         _write_page(html, reports, None if reference is not None else invocation)
     if html is None or as_json or as_markdown:
@@ -100,6 +108,10 @@ def _print(reports: list[dict[str, Any]], *, as_json: bool, as_markdown: bool, o
             print(drift_text.markdown(made), end="")
         else:
             drift_text.print_report(made)
+            if made.get("against"):
+                from workbench.against import print_against
+
+                print_against(made["against"])
 
 
 def _write_page(path: Path, reports: list[dict[str, Any]], invocation: Invocation | None) -> None:

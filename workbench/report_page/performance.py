@@ -42,10 +42,33 @@ def performance(
         note(f"{_coverage(details)} {legend}".strip()),
         table(("metric", "from", "#value", "#95 %", "#reference", "", ""), map(_metric, metrics)),
         _over_time(metrics, windows, marks),
+        _against(report.get("against")),
     ]
     if details is not None:
         parts += [_calibration(details), _classes(details), _residuals(details), _segments(details)]
     return "".join(parts)
+
+
+def _against(found: Mapping[str, Any] | None) -> str:
+    """Another version on the same rows."""
+    if not found or not found.get("metrics"):
+        return ""
+    rows = [
+        row(
+            name(metric_name(one["metric"])),
+            figure(number(one["champion"])),
+            figure(number(one["challenger"])),
+            figure(with_interval({**one, "value": one["difference"]})),
+            figure(f"{one['probability_better']:.0%}"),
+        )
+        for one in found["metrics"]
+    ]
+    text = (
+        f"Asked the same {found['rows']:,} rows; by a paired test. Surely: how sure it is that it is better."
+    )
+    version = f"version {found['version']}"
+    head = ("metric", "#now", f"#{version}", "#better by", "#surely")
+    return f"<h2>Against {version}</h2>{note(text)}{table(head, rows)}"
 
 
 def _metric(one: Mapping[str, Any]) -> str:

@@ -126,6 +126,14 @@ def full_page() -> str:
         performance=[a_metric(), a_metric(estimated=True, dropped=False, below=False, p_value=None)],
         checks=[{"kind": "out_of_range", "severity": "warning", "message": EVIL}],
     )
+    report["against"] = {
+        "version": 2,
+        "rows": 900,
+        "metrics": [
+            {"metric": "accuracy", "champion": 0.8, "challenger": 0.9, "difference": 0.1, "low": 0.05,
+             "high": 0.15, "probability_better": 0.99},
+        ],
+    }  # fmt: skip
     return render_page(
         report, project=EVIL, windows=windows, alerts=[alert], marks=[Mark(AT - timedelta(hours=4), "v3")],
         details=details,
@@ -152,7 +160,7 @@ def test_everything_has_its_part() -> None:
         "bikes version 3", "The model has become worse", "Features, those that matter most first",
         "Reference against this window", "Predictions", "Effect over time", "Performance",
         "Accuracy by window", "Can the probabilities be believed?", "By class", "By segment", "Other checks",
-        "Alerts", "How to read this page",
+        "Against version 2", "Alerts", "How to read this page",
     ):  # fmt: skip
         assert title in text
     assert "1,700 of 2,400 predictions have a true outcome" in text
