@@ -41,6 +41,8 @@ log = logging.getLogger("workbench.serve")
 
 WHOLE_BYTES = 1_000_000
 """A body that says it is no larger is answered like any other request."""
+LONGEST_LINE = 1_000_000
+"""Bytes of a record in CSV and JSON lines: more than that at once would keep others waiting."""
 _BLOCK_BYTES = 131_072
 _ROWS_AT_ONCE = 2_000
 _THREADS = 2
@@ -202,6 +204,7 @@ def _parts_of(request: Request, model: ServedModel, longest: int) -> Parts:
     names = model.loaded.names
     if kind == "json":
         return ListParts(names, longest)
+    longest = min(longest, LONGEST_LINE)
     return CsvParts(names, longest) if kind == "csv" else LineParts(longest)
 
 

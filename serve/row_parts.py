@@ -180,7 +180,7 @@ class ListParts:
     def feed(self, data: bytes) -> Part:
         self._rest += data
         if self._opening is None:
-            self._rest = self._rest.removeprefix(BOM)
+            self._rest = self._rest.removeprefix(BOM).lstrip()
             begun = _LIST_START.match(self._rest)
             key = begun.group(1).decode() if begun is not None and begun.group(1) else None
             if begun is None or key in self._names:
