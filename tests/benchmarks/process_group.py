@@ -52,6 +52,13 @@ class Served:
         resident = [info.rss / _MB for info in infos]
         return max(resident), sum(resident), sum(info.pss for info in infos) / _MB
 
+    def private_memory(self) -> list[float]:
+        """MB that only it holds, for each process forked from the first one with the same command."""
+        first, *others = self.processes()
+        words = first.cmdline()
+        forked = [process for process in others if process.cmdline() == words]
+        return [process.memory_full_info().uss / _MB for process in forked]
+
 
 def free_port() -> int:
     with socket.socket() as probe:

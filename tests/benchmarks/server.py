@@ -146,24 +146,22 @@ print(statistics.median(taken) * 1000)
 
 
 def measure_workers(figures: Figures, rival: Rival, row: list[float]) -> None:
-    """The memory that further workers of ours take, all processes together."""
-    body, more = rival.row_body(row), 2
+    """The memory that each of several workers of ours holds alone: what a further one takes."""
+    body = rival.row_body(row)
     offered = subprocess.run([*rival.command(0), "--help"], capture_output=True, text=True).stdout
     if "--workers" not in offered:
         print("memory: this workbench has one worker only; further ones are left out", file=sys.stderr)
         return
     with served(
-        lambda port: [*rival.command(port), "--workers", str(1 + more)],
+        lambda port: [*rival.command(port), "--workers", "3"],
         rival.folder,
         rival.environment,
         rival.path,
         body,
     ) as server:
         load(server.url, [post(rival.path, body)], 32, 1.0)
-        *_, together = server.memory()
-    alone = figures.get("memory", "linear", "workbench", "all")
-    if alone is not None:
-        figures.add("memory", "further worker", value=(together - alone) / more)
+        for value in server.private_memory():
+            figures.add("memory", "further worker", value=value)
 
 
 def measure_feedback(figures: Figures, server: Served, rival: Rival, rounds: int) -> None:
@@ -332,6 +330,19 @@ def _claims(figures: Figures) -> None:
     figures.claim("linear, c=32, 0.5 CPU, 512 MB: times as many as mlflow", ratio(*small), "≥", 50)
 
 
+def measure(figures: Figures, peers: str, options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="workbench-benchmark-") as name:
+        for model in options.models:
+            folder = Path(name) / model
+            print(f"{model} …", file=sys.stderr)
+            train(folder, model)
+            if set(options.only) - {"small"}:
+                measure_model(figures, model, folder, peers, options)
+        if "small" in options.only and "linear" in options.models:
+            print(f"{SMALL_CPUS} CPU …", file=sys.stderr)
+            measure_small(figures, Path(name) / "linear", peers, options)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -349,16 +360,10 @@ def main() -> None:
     figures = Figures()
     needs_peers = set(options.servers) != {"workbench"}
     peers = peers_python(options.peers) if needs_peers else sys.executable
-    with tempfile.TemporaryDirectory(prefix="workbench-benchmark-") as name:
-        for model in options.models:
-            folder = Path(name) / model
-            print(f"{model} …", file=sys.stderr)
-            train(folder, model)
-            if set(options.only) - {"small"}:
-                measure_model(figures, model, folder, peers, options)
-        if "small" in options.only and "linear" in options.models:
-            print(f"{SMALL_CPUS} CPU …", file=sys.stderr)
-            measure_small(figures, Path(name) / "linear", peers, options)
+    try:
+        measure(figures, peers, options)
+    except KeyboardInterrupt:
+        print("interrupted: what was measured until then", file=sys.stderr)
     report(figures)
     print(f"\n{time.perf_counter() - started:.0f} s, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     if options.json is not None:
