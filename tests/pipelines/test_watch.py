@@ -274,6 +274,22 @@ def test_a_burst_is_one_job_and_the_limits_hold(layout: Layout, data: Path) -> N
     assert "max_per_day" in str(decide_on_new_data(layout, "p", RetrainSettings(max_per_day=1)).waits_for)
 
 
+def test_a_clock_put_back_holds_up_no_training(layout: Layout, data: Path) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    enter(layout, data, a=ROWS)
+    job = request_retrain(layout, "p", trigger="new_data", reason="new")
+    assert job is not None
+    update_job(layout, job.id, state="running")
+    update_job(layout, job.id, state="done")
+    enter(layout, data, b=ROWS + "1,1\n")
+    strict = RetrainSettings(cooldown=600, max_per_day=1)
+    now = datetime.now(UTC)
+    assert decide_on_new_data(layout, "p", strict, now + timedelta(seconds=1)).wait_s is not None
+    assert decide_on_new_data(layout, "p", strict, now - timedelta(days=2)).reason is not None
+    assert decide_on_new_data(layout, "p", strict, now + timedelta(days=2)).reason is not None
+
+
 def test_a_job_whose_process_died_is_queued_again_but_not_for_ever(layout: Layout, data: Path) -> None:
     enter(layout, data, a=ROWS)
     request_retrain(layout, "p", trigger="new_data", reason="new")
