@@ -21,6 +21,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -356,6 +357,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians there too")
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # However it ends, its servers end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.perf_counter()
     figures = Figures()
     needs_peers = set(options.servers) != {"workbench"}
