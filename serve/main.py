@@ -285,7 +285,7 @@ def _log_to_stderr() -> None:
     uvicorn_logger = logging.getLogger("uvicorn")
     uvicorn_logger.addHandler(handler)
     uvicorn_logger.setLevel(logging.WARNING)
-    # An answer without its end is meant to have none (see serve.answer_parts), and was logged with its reason.
+    # An answer without an end is meant to have none (see serve.answer_parts); the reason was logged.
     logging.getLogger("uvicorn.error").addFilter(
         lambda record: "without completing response" not in record.getMessage()
     )
