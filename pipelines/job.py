@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections import Counter
@@ -25,6 +26,8 @@ from pipelines.request import TrainRequest
 from store.errors import TrainingError, UserCodeError, WorkbenchError
 from store.files import write_atomically
 from store.tracking import resolve_uri
+
+_GRACE_S = 10.0
 
 
 class Cancelled(BaseException):
@@ -109,6 +112,8 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
     recorder = None
     try:
         request = TrainRequest.from_json(json.loads((folder / "request.json").read_text("utf-8")))
+        with contextlib.suppress(OSError):
+            os.nice(request.settings.limits.nice)
         log = WarningLog()
         log.install()
         _import_libraries()
@@ -190,6 +195,9 @@ def _end_with_parent() -> None:
             while os.read(0, 1):
                 pass
         os.kill(os.getpid(), signal.SIGTERM)
+        # Code that catches every exception, or never comes back from a library, must not outlive its parent.
+        time.sleep(_GRACE_S)
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
 

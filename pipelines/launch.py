@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import store.errors
+from pipelines.job_report import JobReport
 from pipelines.request import PromotePolicy, TrainEvent, TrainRequest, TrainResult
+from pipelines.supervision import GRACE_S, Supervisor
 from store.errors import StorageError, TrainingError, UserCodeError, WorkbenchError
 from store.files import write_atomically
 from store.jobs import add_job, list_jobs, new_job_id, update_job
@@ -24,9 +26,6 @@ from store.tracking import resolve_uri, tracking_environment
 __all__ = ["PromotePolicy", "TrainEvent", "TrainRequest", "TrainResult", "train"]
 
 REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "log"
-
-_GRACE_S = 10.0
-"""How long a cancelled child may take to mark its run before it is killed."""
 
 
 def train(
@@ -79,6 +78,7 @@ def _run(
     layout = request.layout
     run_id: str | None = None
     child: subprocess.Popen[str] | None = None
+    supervisor: Supervisor | None = None
     is_ended = False
     try:
         with (folder / LOG_FILE).open("wb") as log:
@@ -95,19 +95,26 @@ def _run(
             )
         update_job(layout, job_id, pid=child.pid)
         document: Mapping[str, Any] | None = None
-        for message in _messages(child):
-            if "event" not in message:
-                document = message
-                continue
-            event = TrainEvent(**message["event"])
-            if event.run_id is not None and event.run_id != run_id:
-                run_id = event.run_id
-                update_job(layout, job_id, run_id=run_id)
-            if on_event is not None:
-                on_event(event)
-        child.wait()
+        report = JobReport(layout, job_id, request.pipeline)
+        with Supervisor(layout, job_id, child, request.settings.limits) as supervisor:
+            for message in _messages(child):
+                if "event" not in message:
+                    document = message
+                    continue
+                event = TrainEvent(**message["event"])
+                if event.run_id is not None and event.run_id != run_id:
+                    run_id = event.run_id
+                    update_job(layout, job_id, run_id=run_id)
+                report(event)
+                if on_event is not None:
+                    on_event(event)
+            child.wait()
         is_ended = document is not None
+        if supervisor.reason is not None and (document is None or "error" in document):
+            kind = "" if supervisor.is_cancelled else "the training was ended: "
+            raise TrainingError(kind + supervisor.reason, f"Its log: {folder / LOG_FILE}.")
         result = _outcome(document, folder, child.returncode, job_id)
+        report.finish()
         refused = result.gate is not None and not result.gate.accepted and result.version is None
         update_job(
             layout,
@@ -120,7 +127,8 @@ def _run(
     except BaseException as error:
         if child is not None:
             _end(child)
-        is_cancelled = not isinstance(error, Exception)
+        is_interrupted = not isinstance(error, Exception)
+        is_cancelled = is_interrupted or (supervisor is not None and supervisor.is_cancelled)
         if run_id is not None and not is_ended and not (folder / RESULT_FILE).exists():
             _finish_run(request, run_id, "KILLED" if is_cancelled else "FAILED")
         with contextlib.suppress(WorkbenchError):
@@ -128,7 +136,7 @@ def _run(
                 layout,
                 job_id,
                 state="cancelled" if is_cancelled else "failed",
-                error="interrupted" if is_cancelled else str(error),
+                error="interrupted" if is_interrupted else _words(error),
             )
         raise
     finally:
@@ -137,6 +145,10 @@ def _run(
                 if pipe is not None:
                     with contextlib.suppress(OSError):
                         pipe.close()
+
+
+def _words(error: BaseException) -> str:
+    return error.message if isinstance(error, WorkbenchError) else str(error)
 
 
 def _environment(request: TrainRequest) -> dict[str, str]:
@@ -196,7 +208,7 @@ def _end(child: subprocess.Popen[str]) -> None:
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             child.terminate()
-        deadline = time.monotonic() + _GRACE_S
+        deadline = time.monotonic() + GRACE_S
         while child.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
                 child.wait(timeout=0.2)

@@ -155,7 +155,7 @@ class JobQueue:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(present.pid, signal.SIGTERM)
         thread.join(timeout_s)
-        if get_job(self._layout, job.id).state in ("failed", "cancelled"):
+        if get_job(self._layout, job.id).state == "failed":
             request_retrain(
                 self._layout, job.pipeline, trigger=job.trigger, reason=job.reason or job.trigger, who=job.who
             )
@@ -171,9 +171,12 @@ class JobQueue:
             log.info("%s is being trained by somebody else; job %s waits", job.pipeline, job.id)
         except Exception as error:
             log.warning("%s: job %s failed: %s", job.pipeline, job.id, error)
+            is_cancelled = False
             with suppress(WorkbenchError):
-                update_job(layout, job.id, state="failed", error=str(error))
-            if not self._is_stopping:
+                is_cancelled = (
+                    update_job(layout, job.id, state="failed", error=str(error)).state == "cancelled"
+                )
+            if not self._is_stopping and not is_cancelled:
                 raise_alert(
                     layout,
                     key,

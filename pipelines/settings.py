@@ -142,6 +142,19 @@ class RetrainSettings(Settings):
     """Most trainings that the watcher starts within 24 hours."""
 
 
+class LimitSettings(Settings):
+    """What a training may take of the machine; one that takes more is ended and fails."""
+
+    time: float | None = Field(None, gt=0)
+    """Longest time of a training, seconds; any unless given."""
+
+    memory_mb: float | None = Field(None, gt=0)
+    """Most memory of a training with all its processes, megabytes; any unless given."""
+
+    nice: int = Field(0, ge=0, le=19)
+    """How far a training steps back for other processes, 0 to 19."""
+
+
 with warnings.catch_warnings():
     # pydantic's deprecated BaseModel.validate has the name of this section; nothing here calls it.
     warnings.filterwarnings("ignore", message='Field name "validate"')
@@ -204,6 +217,7 @@ class PipelineSettings(_Validated):
     gate: GateSettings = GateSettings()
     monitor: MonitorSettings = MonitorSettings()
     retrain: RetrainSettings = RetrainSettings()
+    limits: LimitSettings = LimitSettings()
 
     @field_validator("threshold")
     @classmethod

@@ -80,11 +80,11 @@ def add_job(
         return _fetch(connection, job_id)
 
 
-def update_job(layout: Layout, job_id: str, **changes: Any) -> Job:
+def update_job(layout: Layout, job_id: str, *, only: JobState | None = None, **changes: Any) -> Job:
     """Change `state`, `reason`, `run_id`, `version`, `error` or `pid`; times follow the state.
 
     A finished job keeps its state: the first final state wins, so that a late report of a child
-    does not undo a cancellation.
+    does not undo a cancellation. With `only`, a job in another state is left as it is.
     """
     unknown = set(changes) - _CHANGEABLE
     if unknown:
@@ -93,6 +93,8 @@ def update_job(layout: Layout, job_id: str, **changes: Any) -> Job:
     with connect(layout) as connection:
         connection.execute("BEGIN IMMEDIATE")
         job = _fetch(connection, job_id)
+        if only is not None and job.state != only:
+            return job
         state = changes.get("state")
         if state is not None:
             _check_state(state)

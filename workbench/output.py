@@ -102,9 +102,14 @@ def clean(text: object) -> str:
     return _CONTROL.sub(" ", str(text)).strip()
 
 
+def clean_lines(text: str) -> str:
+    """The same of text of many lines."""
+    return "\n".join(_CONTROL.sub(" ", line) for line in text.split("\n"))
+
+
 def say(text: str = "") -> None:
     """A line for the person, on stderr."""
-    print("\n".join(_CONTROL.sub(" ", line) for line in text.split("\n")), file=sys.stderr, flush=True)
+    print(clean_lines(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli.invocation import Invocation, json_option, pass_invocation
+from workbench.cli.invocation import Invocation, json_option, pass_invocation, reason_option
 
 if TYPE_CHECKING:
     from store.jobs import Job
+    from store.layout import Layout
     from workbench.output import Cell
+
+_FOLLOW_S = 0.3
+_CANCEL_S = 30.0
 
 _STYLES = {
     "queued": "dim",
@@ -40,9 +44,10 @@ def list_(
     from store.jobs import list_jobs
     from workbench.output import Column, local_time, print_json, print_table, say
 
-    found = list_jobs(invocation.layout, pipeline=pipeline, states=state, limit=limit or None)
+    layout = invocation.layout
+    found = list_jobs(layout, pipeline=pipeline, states=state, limit=limit or None)
     if as_json:
-        print_json([job.as_json() for job in found])
+        print_json([_document(layout, job) for job in found])
         return
     if not found:
         say("No jobs. Train with: workbench train")
@@ -61,7 +66,7 @@ def list_(
         [
             job.id,
             job.pipeline,
-            state_cell(job),
+            _state_and_share(layout, job),
             job.trigger,
             duration(job),
             (job.run_id or "")[:8],
@@ -79,18 +84,20 @@ def list_(
 @pass_invocation
 def show(invocation: Invocation, job: str, as_json: bool) -> None:
     """Show a job; JOB is its id or the beginning of one."""
+    from store.job_progress import log_path
     from store.jobs import get_job
     from workbench.output import MISSING, local_time, print_json, print_pairs, print_title
 
     found = get_job(invocation.layout, job)
-    log = invocation.layout.jobs / found.id / "log"
+    log = log_path(invocation.layout, found.id)
     if as_json:
-        print_json({**found.as_json(), "log": log if log.is_file() else None})
+        print_json({**_document(invocation.layout, found), "log": log if log.is_file() else None})
         return
     print_title(found.pipeline, found.id)
     print_pairs(
         [
             ("state", state_cell(found)),
+            ("progress", _progress_words(invocation.layout, found) or MISSING),
             ("trigger", found.trigger),
             ("reason", found.reason or MISSING),
             ("error", found.error or MISSING),
@@ -103,6 +110,102 @@ def show(invocation: Invocation, job: str, as_json: bool) -> None:
             ("log", str(log) if log.is_file() else MISSING),
         ]
     )
+
+
+@jobs.command("log")
+@click.argument("job")
+@click.option("--follow", "-f", "is_following", is_flag=True, help="Go on until the job ends.")
+@pass_invocation
+def log_(invocation: Invocation, job: str, is_following: bool) -> None:
+    """Print what a job wrote; with --follow, what it writes, and how far it is on stderr."""
+    import sys
+    import time
+
+    from store.job_progress import read_log
+    from store.jobs import get_job
+    from workbench.output import clean_lines, say
+
+    layout = invocation.layout
+    found = get_job(layout, job)
+    offset, said = 0, ""
+    while True:
+        # Before the log is read, so that the last of it is not missed.
+        found = get_job(layout, found.id)
+        text, offset = read_log(layout, found.id, offset)
+        sys.stdout.write(clean_lines(text))
+        sys.stdout.flush()
+        if found.is_finished or not is_following:
+            break
+        words = _progress_words(layout, found) or found.state
+        if not text and words.partition(",")[0] != said.partition(",")[0]:
+            say(words)
+            said = words
+        time.sleep(_FOLLOW_S)
+    if is_following:
+        say(f"job {found.id} is {found.state}{f': {found.error}' if found.error else ''}")
+
+
+@jobs.command()
+@click.argument("job")
+@reason_option
+@json_option
+@pass_invocation
+def cancel(invocation: Invocation, job: str, reason: str | None, as_json: bool) -> None:
+    """Cancel a queued or running job, whoever runs it; its run is marked KILLED."""
+    import time
+
+    from store.errors import BusyError, UsageError
+    from store.job_progress import request_cancel
+    from store.jobs import get_job
+    from workbench.output import print_json
+
+    layout = invocation.layout
+    before = get_job(layout, job)
+    if before.is_finished:
+        raise UsageError(f"job {before.id} is {before.state} already", "See them: workbench jobs list.")
+    found = request_cancel(layout, before.id, reason=reason)
+    deadline = time.monotonic() + _CANCEL_S
+    while not found.is_finished:
+        if time.monotonic() > deadline:
+            raise BusyError(
+                f"job {found.id} has been told to end, and has not yet", "Look: workbench jobs show."
+            )
+        time.sleep(0.1)
+        found = get_job(layout, found.id)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print(f"Job {found.id} is {found.state}.")
+
+
+def _document(layout: Layout, job: Job) -> dict[str, Any]:
+    """The job as JSON, with its progress while it runs."""
+    from store.job_progress import read_progress
+
+    progress = read_progress(layout, job.id) if job.state == "running" else None
+    return {**job.as_json(), "progress": None if progress is None else progress.as_json()}
+
+
+def _state_and_share(layout: Layout, job: Job) -> Cell:
+    from store.job_progress import read_progress
+    from workbench.output import Cell
+
+    if job.state == "running" and (progress := read_progress(layout, job.id)) is not None:
+        return Cell(f"running {progress.share:.0%}", _STYLES["running"])
+    return state_cell(job)
+
+
+def _progress_words(layout: Layout, job: Job) -> str | None:
+    """`4/7 Fitting 1,000 rows, 62 %, 12 s left`; None where the job does not run."""
+    from store.job_progress import read_progress
+    from workbench.output import clean
+
+    progress = read_progress(layout, job.id) if job.state == "running" else None
+    if progress is None:
+        return None
+    words = f"{progress.step}/{progress.steps} {progress.stage} {clean(progress.text)}".rstrip()
+    left = progress.time_left_s
+    return f"{words}, {progress.share:.0%}" + ("" if left is None else f", {left:.0f} s left")
 
 
 def state_cell(job: Job) -> Cell:
