@@ -1,0 +1,77 @@
+"""The monitor on a long log: the newest report of 30 features, from counts by five minutes.
+
+    python -m tests.benchmarks.drift_live [--rows 10000000]
+
+Beside it, in the same run, what it replaces: the same counts from the rows. Exits with 1 over a limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipelines.drift.live import LiveDrift, Watched
+from pipelines.monitor_settings import MonitorSettings
+from store.layout import Layout
+from store.references import read_reference
+from store.slices import Key, SliceReader
+from tests.benchmarks.prediction_log import fill_and_fold, publish
+
+KEY = Key("cancer", 1)
+LIMITS = {"report of the last 24 hours": 100.0, "live refresh, a window of 1 hour": 150.0}
+
+
+def median_ms(question: Callable[[], object], rounds: int) -> float:
+    question()
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        question()
+        times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        layout = Layout.of(Path(folder)).ensure()
+        publish(layout)
+        fill_and_fold(layout, options.rows, min(options.rows, 200_000))
+        now = datetime.now(UTC)
+        profile = read_reference(layout, KEY.model, KEY.version)
+        assert profile is not None
+        live = LiveDrift(layout)
+
+        def report(window: str, *, with_rows: bool) -> Callable[[], object]:
+            watched = Watched(KEY, profile, MonitorSettings(window=window))
+            return lambda: live.report(watched, now, with_rows=with_rows)
+
+        slices = SliceReader(layout)
+        measured = {
+            "report of the last 24 hours": median_ms(report("24h", with_rows=False), options.rounds),
+            "live refresh, a window of 1 hour": median_ms(report("1h", with_rows=True), options.rounds),
+            "24 hours with a look at single rows": median_ms(report("24h", with_rows=True), options.rounds),
+            "which versions are asked": median_ms(
+                lambda: slices.volumes(now - timedelta(days=8)), options.rounds
+            ),
+            "100,000 rows counted one by one": median_ms(lambda: slices.newest(KEY, profile, 100_000), 1),
+        }
+    print(f"{options.rows:,} rows, 30 features, median of {options.rounds}")
+    for name, ms in measured.items():
+        limit = LIMITS.get(name)
+        aim = "" if limit is None else f"  ≤ {limit:.0f}{'  MISSED' if ms > limit else ''}"
+        print(f"{name:<40} {ms:>9.1f} ms{aim}")
+    return int(any(measured[name] > limit for name, limit in LIMITS.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
