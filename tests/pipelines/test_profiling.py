@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.performance import PerformanceReference
 from pipelines.profiling import profile_file
 from store.errors import DataError
 from store.loaded_model import prepare
@@ -48,3 +49,20 @@ def test_a_column_that_is_missing_is_named(model: Any, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a\n1.0\n")
     with pytest.raises(DataError, match="'b'"):
         profile_file(model, tmp_path / "rows.csv")
+
+
+def test_with_what_truly_happened_performance_is_kept_too(model: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.random(200) * 3, "b": rng.random(200)})
+    frame["y"] = (frame["a"] > 1.5).astype(int)
+    frame.loc[0, "y"] = None
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+
+    profile = profile_file(model, tmp_path / "rows.csv", target="y")
+    held = PerformanceReference.from_json(profile.performance)
+    assert held is not None
+    assert held.figures["accuracy"].n == 199
+    assert held.figures["roc_auc"].value > 0.9
+    assert len(held.calibrators) == 1
+    with pytest.raises(DataError, match="no column 'nothing'"):
+        profile_file(model, tmp_path / "rows.csv", target="nothing")

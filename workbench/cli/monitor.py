@@ -87,10 +87,13 @@ def show(
 @click.option(
     "--data", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Rows it was trained on."
 )
+@click.option("--target", metavar="COLUMN", help="What truly happened: performance is compared with theirs.")
 @click.option("--ordered", is_flag=True, help="The rows come in order of time.")
 @json_option
 @pass_invocation
-def profile(invocation: Invocation, model: str, data: Path, ordered: bool, as_json: bool) -> None:
+def profile(
+    invocation: Invocation, model: str, data: Path, target: str | None, ordered: bool, as_json: bool
+) -> None:
     """Make the reference of MODEL's champion from a file of data.
 
     Training writes one by itself; this is for versions that a script of your own registered. MODEL may name
@@ -113,7 +116,7 @@ def profile(invocation: Invocation, model: str, data: Path, ordered: bool, as_js
     loaded = load_model(
         version.model_dir, trusted_types=settings.serve.trusted_types, layout=invocation.layout
     )
-    made = profile_file(loaded, data, redact=settings.store.redact, ordered_by_time=ordered)
+    made = profile_file(loaded, data, target=target, redact=settings.store.redact, ordered_by_time=ordered)
     path = publish_reference(invocation.layout, version.name, version.version, made)
     forget(invocation.layout, version.name, version.version)
     if as_json:
