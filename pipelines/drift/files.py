@@ -143,6 +143,8 @@ def _outside(feature: FeatureProfile, counts: Counts, column: pa.ChunkedArray) -
     if feature.minimum is None or feature.maximum is None or not counts.in_bins:
         return []
     numbers, _ = numbers_of(column)
+    if numbers.min() >= feature.minimum and numbers.max() <= feature.maximum:
+        return []
     numbers = numbers[np.isfinite(numbers)]
     outside = int(((numbers < feature.minimum) | (numbers > feature.maximum)).sum())
     present = len(numbers)

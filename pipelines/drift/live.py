@@ -106,6 +106,24 @@ class LiveDrift:
             found += self._segments(watched, window)
         return found
 
+    def history(self, watched: Watched, now: datetime, windows: int = 48) -> list[Finding]:
+        """Verdicts for a chart on the latest windows, oldest first, from the counts alone; nothing is kept.
+
+        The last one ends now, and may not be over; those without rows are left out.
+        """
+        length = watched.length
+        if isinstance(length, int):
+            found = self._ended_by_count(watched, length, None)[-windows:]
+        else:
+            end = _up(now, BUCKET)
+            stretches = self._stretches(watched, end - windows * length, end)
+            found = [
+                window
+                for place, stretch in enumerate(stretches)
+                if stretch.rows and (window := _extended(stretches[: place + 1])) is not None
+            ]
+        return [finding_of(watched.key, self._judged(watched, one, with_rows=False)) for one in found]
+
     def segment_report(self, watched: Watched, segment: Segment, now: datetime) -> DriftReport:
         """The newest window of one segment."""
         window = self._newest(watched, now)
