@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from pipelines.request import PromotePolicy, TrainEvent, TrainRequest, TrainResu
 from pipelines.supervision import GRACE_S, Supervisor
 from store.errors import StorageError, TrainingError, UserCodeError, WorkbenchError
 from store.files import write_atomically
-from store.jobs import add_job, list_jobs, new_job_id, update_job
+from store.jobs import Job, add_job, list_jobs, new_job_id, update_job
+from store.layout import Layout
 from store.locks import locked
-from store.tracking import resolve_uri, tracking_environment
+from store.tracking import open_runs, resolve_uri, tracking_environment
 
 __all__ = ["PromotePolicy", "TrainEvent", "TrainRequest", "TrainResult", "train"]
 
+DIED = "its process died"
 REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "log"
 
 
@@ -43,8 +45,7 @@ def train(
     lock = layout.run / f"train-{request.pipeline}.lock"
     with locked(lock, what=f"training of {request.pipeline}", timeout_s=0):
         # Whoever trains holds the lock: what still says running was killed before it could say otherwise.
-        for job in list_jobs(layout, pipeline=request.pipeline, states=("running",)):
-            update_job(layout, job.id, state="failed", error="its process died")
+        settle_dead_jobs(layout, list_jobs(layout, pipeline=request.pipeline, states=("running",)))
         is_queued = job_id is not None
         job_id = job_id or new_job_id()
         folder = layout.jobs / job_id
@@ -70,6 +71,26 @@ def train(
                 job_id=job_id,
             )
         return _run(request, job_id, folder, on_event)
+
+
+def settle_dead_jobs(layout: Layout, jobs: Iterable[Job]) -> list[Job]:
+    """Mark jobs that nobody runs any more as failed, and their runs too where those still say running."""
+    settled = []
+    for job in jobs:
+        settled.append(update_job(layout, job.id, state="failed", error=DIED))
+        if job.run_id is None:
+            continue
+        with contextlib.suppress(WorkbenchError, OSError, ValueError, KeyError, subprocess.SubprocessError):
+            values = json.loads((layout.jobs / job.id / REQUEST_FILE).read_bytes())
+            request = TrainRequest.from_json({**values, "layout": _as_json(layout)})
+            runs = open_runs(resolve_uri(request.tracking_uri, layout.root), layout)
+            if runs.get(job.run_id).status == "RUNNING":
+                _finish_run(request, job.run_id, "FAILED")
+    return settled
+
+
+def _as_json(layout: Layout) -> dict[str, str]:
+    return {"root": str(layout.root), "state": str(layout.state)}
 
 
 def _run(

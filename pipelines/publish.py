@@ -12,6 +12,7 @@ from pipelines.prepare import Prepared
 from pipelines.request import TrainRequest
 from pipelines.user_module import UserModule
 from pipelines.verdict import Verdict
+from store.challenger_alerts import raise_challenger_ready
 from store.errors import NotFoundError, WorkbenchError
 from store.journal import append_event
 from store.profile import Profile
@@ -140,4 +141,7 @@ def publish(
         reason=request.reason or (verdict.reasons[0] if verdict.reasons else None),
         details={"run_id": run_id, "gate": "accepted" if verdict.accepted else "refused"},
     )
+    if not is_champion:
+        why = verdict.reasons[0] if verdict.reasons else "it was accepted"
+        raise_challenger_ready(layout, model, version, champion=verdict.champion_version, why=why)
     return version, is_champion

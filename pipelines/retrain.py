@@ -1,31 +1,22 @@
-"""When a pipeline trains by itself, and the queue of trainings that were asked for."""
+"""When a pipeline trains by itself, and how a training is asked for."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import threading
-from collections.abc import Callable
-from contextlib import suppress
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pipelines.launch import train
-from pipelines.request import TrainEvent, TrainRequest
+from pipelines.request import TrainRequest
 from pipelines.settings import RetrainSettings
-from store.alerts import clear_alert, raise_alert
-from store.errors import BusyError, WorkbenchError
-from store.jobs import Job, add_job, get_job, list_jobs, update_job
+from store.errors import BusyError, StorageError, UsageError
+from store.files import write_atomically
+from store.jobs import FINAL_STATES, Job, add_job, get_job, list_jobs, new_job_id
 from store.layout import Layout
-from store.ledger import list_files, queue_files, return_files
-from store.locks import lock_holder
-
-log = logging.getLogger("workbench.watch")
+from store.ledger import list_files, queue_files
 
 LIVE = ("queued", "running")
-DIED = "its process died"
-_DEATHS = 3
+WANTED_FILE = "wanted.json"
+"""In a job's folder: the training as somebody asked for it; without it, the settings of the moment count."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +41,26 @@ def decide_on_new_data(
         return Decision(None)
     if not settings.on_new_data:
         return Decision(None, "on_new_data is off")
+    rows = sum(file.rows or 0 for file in ready)
+    is_idle = not list_jobs(layout, pipeline=pipeline, states=LIVE, limit=1)
+    if is_idle and rows < settings.min_new_rows:
+        return Decision(None, f"{settings.min_new_rows - rows:,} more rows (min_new_rows)")
+    obstacle = obstacle_to_training(layout, pipeline, settings, now)
+    if obstacle is not None:
+        return obstacle
+    names = ", ".join(file.path for file in fresh[:3]) + (
+        f" and {len(fresh) - 3} more" if len(fresh) > 3 else ""
+    )
+    return Decision(f"{len(fresh)} new file{'s' if len(fresh) != 1 else ''} with {rows:,} rows: {names}")
+
+
+def obstacle_to_training(
+    layout: Layout, pipeline: str, settings: RetrainSettings, now: datetime
+) -> Decision | None:
+    """Why the watcher may not train just now: another training, the cooldown, the most for a day."""
     jobs = list_jobs(layout, pipeline=pipeline)
     if any(job.state in LIVE for job in jobs):
         return Decision(None, "the training before it")
-    rows = sum(file.rows or 0 for file in ready)
-    if rows < settings.min_new_rows:
-        return Decision(None, f"{settings.min_new_rows - rows:,} more rows (min_new_rows)")
     ended = [job.ended_at for job in jobs if job.ended_at is not None and job.ended_at <= now]
     if ended and settings.cooldown:
         wait = (max(ended) + timedelta(seconds=settings.cooldown) - now).total_seconds()
@@ -68,10 +73,7 @@ def decide_on_new_data(
     if len(started) >= settings.max_per_day:
         wait = (started[0] - since).total_seconds() if started else 86_400.0
         return Decision(None, f"the next day: {settings.max_per_day} trainings (max_per_day)", max(wait, 1.0))
-    names = ", ".join(file.path for file in fresh[:3]) + (
-        f" and {len(fresh) - 3} more" if len(fresh) > 3 else ""
-    )
-    return Decision(f"{len(fresh)} new file{'s' if len(fresh) != 1 else ''} with {rows:,} rows: {names}")
+    return None
 
 
 def request_retrain(
@@ -85,109 +87,85 @@ def request_retrain(
     return job
 
 
-def settle_jobs(layout: Layout) -> list[Job]:
-    """Mend what a crash left: a job that says running and whose lock nobody holds has failed, and the files
-    of jobs that ended are given back. Returns the failed ones.
+def queue_training(request: TrainRequest) -> Job:
+    """Queue a training with exactly these settings, for the watcher to run.
 
-    What nobody waits for any more is queued again, unless its process has died three times.
+    Raises BusyError while another one of the pipeline waits.
     """
-    failed = []
-    for job in list_jobs(layout, states=("running",)):
-        if lock_holder(layout.run / f"train-{job.pipeline}.lock") is None:
-            failed.append(update_job(layout, job.id, state="failed", error=DIED))
-    return_files(layout)
-    for job in failed:
-        same = [
-            other
-            for other in list_jobs(layout, pipeline=job.pipeline, limit=10)
-            if (other.trigger, other.reason, other.error) == (job.trigger, job.reason, DIED)
-        ]
-        if job.trigger != "manual" and len(same) < _DEATHS:
-            request_retrain(
-                layout, job.pipeline, trigger=job.trigger, reason=job.reason or job.trigger, who=job.who
-            )
-    return failed
+    layout = request.layout.ensure()
+    waiting = list_jobs(layout, pipeline=request.pipeline, states=("queued",), limit=1)
+    if waiting:
+        raise BusyError(
+            f"job {waiting[0].id} of {request.pipeline} is queued already",
+            "One at a time; cancel it with: workbench jobs cancel.",
+        )
+    # The wish is in the folder before anybody can see the job.
+    job_id = new_job_id()
+    _keep_wish(layout, job_id, json.dumps(request.as_json()))
+    job = add_job(
+        layout,
+        request.pipeline,
+        state="queued",
+        trigger=request.trigger,
+        reason=request.reason,
+        who=request.who,
+        job_id=job_id,
+    )
+    queue_files(layout, request.pipeline, job.id)
+    return job
 
 
-class JobQueue:
-    """Runs queued trainings, one at a time, in a thread; the training itself is a process of its own."""
+def wanted_request(layout: Layout, job: Job) -> TrainRequest | None:
+    """The training that was asked for by `queue_training`; None where the present settings count."""
+    try:
+        values = json.loads((layout.jobs / job.id / WANTED_FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"what job {job.id} is to train can't be read: {error}", "Queue it anew."
+        ) from error
+    return TrainRequest.from_json({**values, "trigger": job.trigger, "reason": job.reason, "who": job.who})
 
-    def __init__(
-        self,
-        layout: Layout,
-        make_request: Callable[[Job], TrainRequest],
-        *,
-        on_change: Callable[[], None] = lambda: None,
-        on_event: Callable[[Job, TrainEvent], None] = lambda job, event: None,
-    ) -> None:
-        self._layout = layout
-        self._make_request = make_request
-        self._on_change = on_change
-        self._on_event = on_event
-        self._thread: threading.Thread | None = None
-        self._job: Job | None = None
-        self._is_stopping = False
 
-    @property
-    def running(self) -> Job | None:
-        return self._job
+def retry_job(layout: Layout, job: str, *, who: str | None = None) -> Job:
+    """Queue a finished job once more: as it was asked for, or, where it began by itself, with the settings
+    as they are now. Raises UsageError for one that is not finished, BusyError while another one waits.
+    """
+    before = get_job(layout, job)
+    if before.state not in FINAL_STATES:
+        raise UsageError(f"job {before.id} is {before.state}", "Only what has ended can be tried again.")
+    waiting = list_jobs(layout, pipeline=before.pipeline, states=LIVE, limit=1)
+    if waiting:
+        raise BusyError(
+            f"job {waiting[0].id} of {before.pipeline} is {waiting[0].state}", "Wait for it, or cancel it."
+        )
+    reason = before.reason or f"again, after job {before.id}"
+    again = queue_again(layout, before, trigger="retry", reason=reason, who=who)
+    queue_files(layout, before.pipeline, again.id)
+    return again
 
-    def step(self) -> None:
-        """Start the oldest queued job whose pipeline nobody trains, where none runs here."""
-        if self._is_stopping or (self._thread is not None and self._thread.is_alive()):
-            return
-        for job in reversed(list_jobs(self._layout, states=("queued",))):
-            if lock_holder(self._layout.run / f"train-{job.pipeline}.lock") is None:
-                self._job = job
-                self._thread = threading.Thread(target=self._run, args=(job,), name="training", daemon=True)
-                self._thread.start()
-                return
 
-    def stop(self, timeout_s: float = 20.0) -> None:
-        """End the training that runs; it is queued again for whoever comes next."""
-        self._is_stopping = True
-        thread, job = self._thread, self._job
-        if thread is None or not thread.is_alive() or job is None:
-            return
-        present = get_job(self._layout, job.id)
-        if present.state == "running" and present.pid not in (None, os.getpid()):
-            assert present.pid is not None
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(present.pid, signal.SIGTERM)
-        thread.join(timeout_s)
-        if get_job(self._layout, job.id).state == "failed":
-            request_retrain(
-                self._layout, job.pipeline, trigger=job.trigger, reason=job.reason or job.trigger, who=job.who
-            )
+def queue_again(layout: Layout, job: Job, *, trigger: str, reason: str | None, who: str | None) -> Job:
+    """A new job that wants what `job` did."""
+    job_id = new_job_id()
+    names = (WANTED_FILE, "request.json") if job.trigger in ("manual", "retry") else (WANTED_FILE,)
+    for name in names:
+        path = layout.jobs / job.id / name
+        if path.exists():
+            _keep_wish(layout, job_id, path.read_text("utf-8"))
+            break
+    return add_job(
+        layout, job.pipeline, state="queued", trigger=trigger, reason=reason, who=who, job_id=job_id
+    )
 
-    def _run(self, job: Job) -> None:
-        layout, key = self._layout, f"job_failed:{job.pipeline}"
-        try:
-            request = self._make_request(job)
-            result = train(request, on_event=lambda event: self._on_event(job, event), job_id=job.id)
-            log.info("%s: job %s is done, run %s", job.pipeline, job.id, result.run_id)
-            clear_alert(layout, key, reason=f"job {job.id} came to its end", quiet=True)
-        except BusyError:
-            log.info("%s is being trained by somebody else; job %s waits", job.pipeline, job.id)
-        except Exception as error:
-            log.warning("%s: job %s failed: %s", job.pipeline, job.id, error)
-            is_cancelled = False
-            with suppress(WorkbenchError):
-                is_cancelled = (
-                    update_job(layout, job.id, state="failed", error=str(error)).state == "cancelled"
-                )
-            if not self._is_stopping and not is_cancelled:
-                raise_alert(
-                    layout,
-                    key,
-                    kind="job_failed",
-                    severity="warning",
-                    message=f"training of {job.pipeline} failed: {error}",
-                    details={"pipeline": job.pipeline, "job": job.id},
-                    quiet=True,
-                )
-        finally:
-            with suppress(WorkbenchError):
-                return_files(layout)
-            self._job = None
-            self._on_change()
+
+def _keep_wish(layout: Layout, job_id: str, content: str) -> None:
+    folder = layout.jobs / job_id
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make {folder}: {error.strerror}", "Free the disk or its folder."
+        ) from error
+    write_atomically(folder / WANTED_FILE, content)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.examine_job import run_child
+from pipelines.job_queue import JobQueue, settle_jobs
 from pipelines.request import TrainRequest
-from pipelines.retrain import JobQueue, decide_on_new_data, request_retrain, settle_jobs
+from pipelines.retrain import decide_on_new_data, request_retrain
 from pipelines.settings import PipelineSettings
 from pipelines.watch import Watch
 from store.alerts import clear_alert, raise_alert

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from store.challenger_alerts import settle_challenger_alerts
 from store.errors import NotFoundError, UsageError, WorkbenchError
 from store.journal import INTERNAL, Event
 from store.layout import Layout
@@ -188,7 +189,10 @@ class JournaledRegistry:
         intended = {**details, "before": [before.champion, before.challenger]}
         intent = self._settler.intend(action, name, details=intended, **fields)
         self._settler.bring_into_step(name, after, about.get("version") if action == "archived" else None)
-        return self._settler.commit(intent, details=details)
+        event = self._settler.commit(intent, details=details)
+        if before.challenger != after.challenger:
+            settle_challenger_alerts(self._layout, name, after.challenger)
+        return event
 
 
 def _number(model: RegisteredModel, which: str) -> int | None:

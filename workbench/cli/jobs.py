@@ -178,6 +178,34 @@ def cancel(invocation: Invocation, job: str, reason: str | None, as_json: bool) 
         print(f"Job {found.id} is {found.state}.")
 
 
+@jobs.command()
+@click.argument("job")
+@json_option
+@pass_invocation
+def retry(invocation: Invocation, job: str, as_json: bool) -> None:
+    """Queue a job that has ended once more; `workbench watch` runs it."""
+    from pipelines.retrain import retry_job
+    from workbench.output import print_json
+
+    again = retry_job(invocation.layout, job)
+    if as_json:
+        print_json(again.as_json())
+    else:
+        print(f"Job {again.id} is queued.")
+        say_who_runs_it(invocation.layout)
+
+
+def say_who_runs_it(layout: Layout) -> None:
+    """What happens next with a queued job, on stderr."""
+    from workbench.output import say
+    from workbench.watching import running_watcher
+
+    if running_watcher(layout) is None:
+        say("Nobody watches this project; run the queue with: workbench watch")
+    else:
+        say("Follow it with: workbench jobs log JOB --follow")
+
+
 def _document(layout: Layout, job: Job) -> dict[str, Any]:
     """The job as JSON, with its progress while it runs."""
     from store.job_progress import read_progress

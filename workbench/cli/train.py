@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,7 @@ from workbench.cli import completions
 from workbench.cli.invocation import Invocation, json_option, reason_option
 
 if TYPE_CHECKING:
-    from pipelines.request import PromotePolicy, TrainResult
+    from pipelines.request import PromotePolicy, TrainRequest, TrainResult
     from workbench.settings import Project
 
 REFUSED = 3
@@ -37,6 +37,7 @@ REFUSED = 3
     help="never: register only; auto: champion when the gate accepts; force: champion whatever it says.",
 )
 @reason_option
+@click.option("--queue", "is_queued", is_flag=True, help="Leave it to the watcher, and don't wait for it.")
 @click.option("--name", "run_name", metavar="NAME", help="Name of the run.")
 @json_option
 @click.pass_context
@@ -49,6 +50,7 @@ def train(
     promote: PromotePolicy | None,
     reason: str | None,
     run_name: str | None,
+    is_queued: bool,
     as_json: bool,
 ) -> None:
     """Train PIPELINE; the gate decides what becomes of it. Exit 3 when the gate refuses.
@@ -65,9 +67,15 @@ def train(
         raise UsageError("--promote force needs a reason", "Say why with --reason TEXT.")
     names = _pipelines(invocation.project, pipeline, everything)
     project = invocation.load(_overrides(names, settings))
+    requests = {
+        name: training_request(project, name, promote or "default", reason, run_name, data) for name in names
+    }
+    if is_queued:
+        _queue(requests, invocation, as_json=as_json, as_list=everything)
+        return
     results = []
     for name in names:
-        result = _train(project, name, promote or "default", reason, run_name, data)
+        result = _train(requests[name])
         results.append(result)
         if not as_json:
             _print_result(project, name, result)
@@ -111,21 +119,20 @@ def _overrides(names: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
     return overrides
 
 
-def _train(
+def training_request(
     project: Project,
     name: str,
     promote: PromotePolicy,
     reason: str | None,
     run_name: str | None,
     data: str | None,
-) -> TrainResult:
+) -> TrainRequest:
+    """The training of a pipeline with the project's settings."""
     from pathlib import Path
 
-    from pipelines.launch import train as launch
     from pipelines.request import TrainRequest
-    from workbench.progress import TrainProgress
 
-    request = TrainRequest(
+    return TrainRequest(
         pipeline=name,
         settings=project.settings.pipelines[name],
         tracking_uri=project.settings.tracking.uri,
@@ -138,8 +145,30 @@ def _train(
         # What is typed in a folder below the project is meant from there.
         data=None if data is None else str(Path.cwd() / data),
     )
-    with TrainProgress(f"Training {name}") as progress, stopped_like_ctrl_c():
+
+
+def _train(request: TrainRequest) -> TrainResult:
+    from pipelines.launch import train as launch
+    from workbench.progress import TrainProgress
+
+    with TrainProgress(f"Training {request.pipeline}") as progress, stopped_like_ctrl_c():
         return launch(request, on_event=progress)
+
+
+def _queue(
+    requests: Mapping[str, TrainRequest], invocation: Invocation, *, as_json: bool, as_list: bool
+) -> None:
+    from pipelines.retrain import queue_training
+    from workbench.cli.jobs import say_who_runs_it
+    from workbench.output import print_json
+
+    jobs = [queue_training(request) for request in requests.values()]
+    if as_json:
+        print_json([job.as_json() for job in jobs] if as_list else jobs[0].as_json())
+        return
+    for job in jobs:
+        print(f"Job {job.id} of {job.pipeline} is queued.")
+    say_who_runs_it(invocation.layout)
 
 
 @contextlib.contextmanager
