@@ -169,7 +169,7 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
             [Column("test"), Column("statistic", "right"), Column("df", "right"), Column("p", "right")],
             [
                 [
-                    _TESTS.get(test["name"], test["name"]),
+                    TEST_NAMES.get(test["name"], test["name"]),
                     f"{test['statistic']:.5g}",
                     MISSING if test["degrees"] is None else str(test["degrees"]),
                     _p(test["p_value"]),
@@ -184,7 +184,7 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
             ("p of its tests together", _p(one["p_value"])),
             ("p adjusted for all features", _p(one["p_adjusted"])),
             ("effect", f"{_effect(one['effect'])} (of {one['effect_of']})"),
-            *((_STATISTICS.get(name, name), f"{value:.5g}") for name, value in one["statistics"].items()),
+            *((STATISTIC_NAMES.get(name, name), f"{value:.5g}") for name, value in one["statistics"].items()),
             (
                 "thresholds",
                 ", ".join(f"{name} {limit:.3g}" for name, limit in limits.items()),
@@ -207,7 +207,7 @@ def sentence(one: Mapping[str, Any], report: Report) -> str:
         return f"{name} is {severity} by the classic rules: {one['reason']}."
     if one["p_adjusted"] is None:
         return f"{name} is {severity}: {one['reason']}."
-    tests = " and ".join(_TESTS.get(test["name"], test["name"]) for test in one["tests"])
+    tests = " and ".join(TEST_NAMES.get(test["name"], test["name"]) for test in one["tests"])
     chance = (
         f"By {tests}, a difference as large comes about by chance with p = {_p(one['p_value'])};"
         f" adjusted for the number of features that is {_p(one['p_adjusted'])}"
@@ -226,13 +226,13 @@ def sentence(one: Mapping[str, Any], report: Report) -> str:
     return f"{name} is {severity}. {chance}: it is real. {size}; {severity} begins at {limits[severity]:.3g}."
 
 
-_TESTS = {
+TEST_NAMES = {
     "ks": "Kolmogorov–Smirnov",
     "chi_square": "χ²",
     "missing": "missing share",
     "unseen": "new categories",
 }
-_STATISTICS = {
+STATISTIC_NAMES = {
     "ks": "KS distance",
     "chi_square": "χ²",
     "psi": "PSI (+0.5)",

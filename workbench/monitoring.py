@@ -21,6 +21,7 @@ from store.layout import SETTINGS_FILE
 if TYPE_CHECKING:
     from pipelines.drift.live import LiveDrift, Watched
     from pipelines.monitor_settings import MonitorSettings
+    from store.findings import Finding
     from store.profile import Profile
     from store.slices import Key, Segment
     from workbench.settings import Project
@@ -147,6 +148,21 @@ class Monitor:
             report = replace(report, performance=details.pop("metrics"))
             return {**report.as_json(), "performance_details": details}
         return report.as_json()
+
+    def history(
+        self, key: Key, *, window: str | None = None, now: datetime | None = None, windows: int = 48
+    ) -> list[Finding]:
+        """Verdicts for a chart on the latest windows of a version, oldest first; empty without reference.
+
+        Raises UsageError for a `window` that is none.
+        """
+        project = self._load()
+        watched = self._watched(project, key)
+        if watched is None:
+            return []
+        if window is not None:
+            watched = replace(watched, settings=_with_window(watched.settings, window))
+        return self._live_drift(project).history(watched, now or datetime.now(UTC), windows)
 
     def _tick(self, project: Project, now: datetime) -> Tick:
         from store.slices import SliceReader

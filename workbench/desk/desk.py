@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from store.layout import Layout
     from store.registry import Registry
     from store.runs import RunStore
+    from workbench.desk.drift import DriftDesk
     from workbench.desk.events import EventsDesk
     from workbench.desk.models import ModelsDesk
     from workbench.desk.recent import RecentPredictions
@@ -87,6 +88,12 @@ class Desk:
         from workbench.desk.serving import ServingDesk
 
         return ServingDesk(self)
+
+    @cached_property
+    def drift(self) -> DriftDesk:
+        from workbench.desk.drift import DriftDesk
+
+        return DriftDesk(self)
 
     @cached_property
     def events(self) -> EventsDesk:

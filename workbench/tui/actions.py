@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from workbench.tui.action import Action
 from workbench.tui.screens import (
     compare_actions,
+    drift_actions,
     events_actions,
     models_actions,
     runs_actions,
@@ -42,6 +43,7 @@ SCREENS: dict[str, ScreenEntry] = {
         ScreenEntry("runs", "1", "Runs", "runs", "RunsScreen", runs_actions.ACTIONS),
         ScreenEntry("compare", "2", "Compare", "compare", "CompareScreen", compare_actions.ACTIONS),
         ScreenEntry("models", "3", "Models", "models", "ModelsScreen", models_actions.ACTIONS),
+        ScreenEntry("drift", "4", "Drift", "drift", "DriftScreen", drift_actions.ACTIONS, needs_project=True),
         ScreenEntry("serve", "5", "Serve", "serve", "ServeScreen", serve_actions.ACTIONS, needs_project=True),
         ScreenEntry("events", "7", "Events", "events", "EventsScreen", events_actions.ACTIONS),
     )

@@ -1,0 +1,116 @@
+"""What is drawn of one line of the Drift screen: its effect over time, and its two distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.desk.drift_rows import DriftRow, effect_in
+
+if TYPE_CHECKING:
+    from workbench.desk.drift import DriftView
+
+
+@dataclass(frozen=True)
+class Line:
+    """A threshold: its height, its name and its tone."""
+
+    y: float
+    label: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class EffectOverTime:
+    """Points at the ends of windows, in seconds since the epoch; None is a gap."""
+
+    title: str
+    x: tuple[float, ...] = ()
+    y: tuple[float | None, ...] = ()
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    lines: tuple[Line, ...] = ()
+    marks: tuple[tuple[float, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Counts of both sides in the same bins; of numbers `edges` lie around them, else `labels` name them."""
+
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+    labels: tuple[str, ...]
+    edges: tuple[float, ...] | None = None
+
+
+def over_time(view: DriftView, row: DriftRow) -> EffectOverTime:
+    """The effect of a feature, of the prediction or in a segment over the windows of the history.
+
+    Of performance there is the value with its interval and what it was; of a check there are no points.
+    """
+    if row.kind == "performance":
+        return _performance(view, row)
+    if row.kind in ("check", "segment"):
+        trend = row.trend
+        points = list(zip([w.end.timestamp() for w in view.history][-len(trend) :], trend, strict=False))
+    else:
+        points = [(window.end.timestamp(), effect_in(window, row)) for window in view.history]
+    if not points:
+        return EffectOverTime(row.name)
+    x = tuple(at for at, _ in points)
+    limits = row.source.get("thresholds") or {"warning": 0.10, "critical": 0.25}
+    lines = (
+        Line(limits["critical"], "critical", "error"),
+        Line(limits["warning"], "warning", "warning"),
+    )
+    what = row.source.get("effect_of", "shape")
+    return EffectOverTime(
+        title=f"{row.name} · effect ({'missing' if what == 'missing' else 'PSI'}), {view.windows}",
+        x=x,
+        y=tuple(value for _, value in points),
+        lines=lines,
+        marks=_marks(view, x),
+    )
+
+
+def distribution(row: DriftRow) -> Distribution | None:
+    """Reference against current; None where a row has no distribution."""
+    shape = row.source.get("distribution")
+    if not shape or not shape["labels"]:
+        return None
+    reference, current = tuple(shape["reference"]), tuple(shape["current"])
+    edges = shape.get("edges")
+    return Distribution(
+        reference, current, tuple(map(str, shape["labels"])), None if not edges else _closed(edges)
+    )
+
+
+def _closed(edges: Sequence[float]) -> tuple[float, ...]:
+    """The inner edges with an outer one on either side: the first and last bin are open, and drawn as wide
+    as the mean of the others."""
+    step = (edges[-1] - edges[0]) / (len(edges) - 1) if len(edges) > 1 else abs(edges[0]) or 1.0
+    return (edges[0] - step, *edges, edges[-1] + step)
+
+
+def _marks(view: DriftView, x: Sequence[float]) -> tuple[tuple[float, str], ...]:
+    return tuple(
+        (one.at.timestamp(), one.label)
+        for one in view.deployments
+        if x and x[0] <= one.at.timestamp() <= x[-1]
+    )
+
+
+def _performance(view: DriftView, row: DriftRow) -> EffectOverTime:
+    source: Mapping[str, Any] = row.source
+    at = view.history[-1].end.timestamp() if view.history else 0.0
+    was = source.get("reference")
+    return EffectOverTime(
+        title=f"{row.name} · latest predictions, with its interval",
+        x=(at,),
+        y=(row.value,),
+        low=(source.get("low"),),
+        high=(source.get("high"),),
+        lines=() if was is None else (Line(was, "was", "muted"),),
+        marks=(),
+    )

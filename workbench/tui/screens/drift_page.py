@@ -1,0 +1,125 @@
+"""All that led to the verdict on one line of the ranking, as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual.content import Content
+
+from workbench.desk.drift_rows import DriftRow
+from workbench.drift_text import STATISTIC_NAMES, TEST_NAMES, sentence, subtitle_of
+from workbench.tui.screens.drift_columns import SYMBOLS, TONES
+from workbench.tui.widgets.formats import MISSING, number
+from workbench.tui.widgets.page import Cell, grid, heading, paragraph
+
+_QUIET = "$text-muted"
+_RIGHT = frozenset({1, 2, 3})
+
+
+def explanation(report: Mapping[str, Any], row: DriftRow, cells: int) -> Content:
+    """Counts, statistics, thresholds and the reason in words, laid out for `cells` columns."""
+    tone = TONES.get(row.severity)
+    style = f"$text-{tone}" if tone else _QUIET
+    parts = [heading(row.name, f"{SYMBOLS.get(row.severity, '')} {row.severity}".strip(), style)]
+    if row.kind in ("feature", "prediction"):
+        parts.append(paragraph(subtitle_of(report), cells, _QUIET))
+        parts += _of_feature(row.source, report, cells)
+    else:
+        if row.note:
+            parts.append(paragraph(row.note, cells))
+        facts: list[list[Cell]] = [
+            [(key.replace("_", " "), _QUIET), (_text(value), "")]
+            for key, value in row.source.items()
+            if not isinstance(value, (Mapping, list, tuple)) and value is not None
+        ]
+        parts += [Content(""), grid(facts, cells)]
+    return Content("\n").join(parts)
+
+
+def _of_feature(one: Mapping[str, Any], report: Mapping[str, Any], cells: int) -> list[Content]:
+    return [
+        Content(""),
+        paragraph(sentence(one, report), cells),
+        Content(""),
+        _bins(one, cells),
+        Content(""),
+        _sides(one, cells),
+        *([Content(""), _tests(one, cells)] if one["tests"] else []),
+        Content(""),
+        _numbers(one, cells),
+    ]
+
+
+def _bins(one: Mapping[str, Any], cells: int) -> Content:
+    shape = one["distribution"]
+    was_total, now_total = sum(shape["reference"]) or 1, sum(shape["current"]) or 1
+    rows = [
+        _header("value" if one["kind"] == "categorical" else "bin", "reference", "share", "window", "share")
+    ]
+    for label, was, now in zip(shape["labels"], shape["reference"], shape["current"], strict=True):
+        if was or now:
+            rows.append(
+                [
+                    (str(label), ""),
+                    (f"{was:,}", _QUIET),
+                    (_percent(was / was_total), ""),
+                    (f"{now:,}", _QUIET),
+                    (_percent(now / now_total), ""),
+                ]
+            )
+    return grid(rows, cells, right=_RIGHT)
+
+
+def _sides(one: Mapping[str, Any], cells: int) -> Content:
+    was, now = one["reference"], one["current"]
+    rows = [_header("", "reference", "window", "")]
+    rows.append([("rows", _QUIET), (f"{was['n']:,}", ""), (f"{now['n']:,}", ""), ("", "")])
+    for label, key in (("mean", "mean"), ("sd", "sd")):
+        rows.append([(label, _QUIET), (number(was[key]), ""), (number(now[key]), ""), ("", "")])
+    rows.append(
+        [("missing", _QUIET), (_percent(was["missing"]), ""), (_percent(now["missing"]), ""), ("", "")]
+    )
+    return grid(rows, cells, right=_RIGHT)
+
+
+def _tests(one: Mapping[str, Any], cells: int) -> Content:
+    rows = [_header("test", "statistic", "df", "p", "")]
+    for test in one["tests"]:
+        degrees = MISSING if test["degrees"] is None else str(test["degrees"])
+        rows.append(
+            [
+                (TEST_NAMES.get(test["name"], test["name"]), _QUIET),
+                (f"{test['statistic']:.5g}", ""),
+                (degrees, ""),
+                (number(test["p_value"]), ""),
+                ("", ""),
+            ]
+        )
+    return grid(rows, cells, right=_RIGHT)
+
+
+def _numbers(one: Mapping[str, Any], cells: int) -> Content:
+    limits = ", ".join(f"{name} {limit:.3g}" for name, limit in one["thresholds"].items())
+    pairs = [
+        ("p of its tests together", number(one["p_value"])),
+        ("p adjusted for all features", number(one["p_adjusted"])),
+        ("effect", f"{number(one['effect'])} (of {one['effect_of']})"),
+        *((STATISTIC_NAMES.get(name, name), f"{value:.5g}") for name, value in one["statistics"].items()),
+        ("thresholds", limits),
+        ("the reference's own windows", f"{one['floor']:.3g}" if one["floor"] else MISSING),
+        ("importance to the model", _percent(one["importance"])),
+    ]
+    return grid([[(label, _QUIET), (value, "")] for label, value in pairs], cells)
+
+
+def _header(*titles: str) -> list[Cell]:
+    return [(title, _QUIET) for title in titles]
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{share:.1%}"
+
+
+def _text(value: object) -> str:
+    return number(value) if isinstance(value, float) else str(value)
