@@ -307,6 +307,26 @@ def test_the_report_is_json_and_names_everything(shop: Shop) -> None:
     assert report["prediction"]["severity"] == "critical"
 
 
+def test_the_case_of_a_column_in_words(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts, statistics, thresholds and the reason: every number can be explained."""
+    from workbench import drift_text
+
+    shop.ask(600, NOON, shift=15)
+    shop.look(NOON + timedelta(minutes=1))
+    report = shop.monitor.current(KEY, now=NOON + timedelta(minutes=1))
+    for name in drift_text.names(report):
+        one = drift_text.find_feature(report, name)
+        assert one is not None
+        drift_text.print_case(report, one)
+    shown = capsys.readouterr().out
+    assert "temp is critical. By Kolmogorov–Smirnov and χ²" in shown
+    assert "critical begins at 0.25" in shown
+    assert "which is not under 0.05: no more than chance." in shown
+    assert "watch 0.02, warning 0.1, critical 0.25" in shown
+    drift_text.print_report(report)
+    assert "bikes version 1: critical" in capsys.readouterr().out
+
+
 def _wanted() -> Sequence[str]:
     text = "name kind n p_value p_adjusted effect severity flagged statistics"
     return text.split()
