@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -60,13 +60,14 @@ def train(
     """
     from store.errors import UsageError
     from workbench.output import print_json
+    from workbench.training import pipeline_overrides, training_request
 
     invocation = ctx.find_object(Invocation)
     assert invocation is not None
     if promote == "force" and not reason:
         raise UsageError("--promote force needs a reason", "Say why with --reason TEXT.")
     names = _pipelines(invocation.project, pipeline, everything)
-    project = invocation.load(_overrides(names, settings))
+    project = invocation.load(pipeline_overrides(names, settings))
     requests = {
         name: training_request(project, name, promote or "default", reason, run_name, data) for name in names
     }
@@ -99,52 +100,6 @@ def _pipelines(project: Project, pipeline: str | None, everything: bool) -> list
             f"{project.name} has several pipelines: {names}", "Name one, or train each with --all."
         )
     return [project.pipeline(pipeline)[0]]
-
-
-def _overrides(names: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
-    """`params.max_depth=5` for each pipeline as dotted key to value."""
-    from store.errors import UsageError
-    from workbench.settings import parse_value
-
-    overrides = {}
-    for text in settings:
-        key, equals, value = text.partition("=")
-        key = key.strip()
-        if not equals or not key or not all(key.split(".")):
-            raise UsageError(
-                f"--set {text!r} is no setting", "Write it as KEY=VALUE, as in params.max_depth=5."
-            )
-        for name in names:
-            overrides[f"pipelines.{name}.{key}"] = parse_value(value.strip())
-    return overrides
-
-
-def training_request(
-    project: Project,
-    name: str,
-    promote: PromotePolicy,
-    reason: str | None,
-    run_name: str | None,
-    data: str | None,
-) -> TrainRequest:
-    """The training of a pipeline with the project's settings."""
-    from pathlib import Path
-
-    from pipelines.request import TrainRequest
-
-    return TrainRequest(
-        pipeline=name,
-        settings=project.settings.pipelines[name],
-        tracking_uri=project.settings.tracking.uri,
-        layout=project.layout,
-        store=project.settings.store,
-        promote=promote,
-        reason=reason,
-        run_name=run_name,
-        trusted_types=project.settings.serve.trusted_types,
-        # What is typed in a folder below the project is meant from there.
-        data=None if data is None else str(Path.cwd() / data),
-    )
 
 
 def _train(request: TrainRequest) -> TrainResult:
