@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipelines.monitor_settings import MonitorSettings
+from pipelines.schedules import check_cron, check_timezone
 from pipelines.search_settings import SearchSettings
 from store.settings_base import Settings
 
@@ -126,6 +127,16 @@ class ValidateSettings(Settings):
     """What a file that breaks a rule or the schema so far gets: kept out of training, or a warning."""
 
 
+class DriftTrigger(Settings):
+    """Which drift alarms ask for a training."""
+
+    columns: tuple[str, ...] = ()
+    """Columns whose drift counts; any unless named."""
+
+    severity: Literal["watch", "warning", "critical"] = "warning"
+    """From which severity on."""
+
+
 class RetrainSettings(Settings):
     """When the watcher trains by itself."""
 
@@ -140,6 +151,55 @@ class RetrainSettings(Settings):
 
     max_per_day: int = Field(24, ge=0)
     """Most trainings that the watcher starts within 24 hours."""
+
+    schedule: str | None = None
+    """When to train by the clock: a cron expression, as in `0 3 * * 1`; one that was missed comes once."""
+
+    timezone: str = "UTC"
+    """Time zone of `schedule`, as in `Europe/Berlin`."""
+
+    on_drift: DriftTrigger | None = None
+    """Train when an alarm about the drift of a feature is raised; `true` for any of them."""
+
+    on_prediction_drift: Literal["watch", "warning", "critical"] | None = None
+    """Train when an alarm about the drift of predictions is this severe; `true` for `warning`."""
+
+    on_metric_below: dict[str, float] = Field({})
+    """Train when a metric on labelled predictions is worse than this, by metric."""
+
+    on_metric_drop: dict[str, float] = Field({})
+    """Train when a metric on labelled predictions has become worse by more than this, by metric."""
+
+    @property
+    def has_triggers(self) -> bool:
+        """Whether anything besides new data asks for a training."""
+        return bool(
+            self.schedule
+            or self.on_drift
+            or self.on_prediction_drift
+            or self.on_metric_below
+            or self.on_metric_drop
+        )
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, schedule: str | None) -> str | None:
+        return None if schedule is None else check_cron(schedule)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, timezone: str) -> str:
+        return check_timezone(timezone)
+
+    @field_validator("on_drift", mode="before")
+    @classmethod
+    def _any_drift(cls, value: object) -> object:
+        return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+    @field_validator("on_prediction_drift", mode="before")
+    @classmethod
+    def _any_prediction_drift(cls, value: object) -> object:
+        return {True: "warning", False: None}[value] if isinstance(value, bool) else value
 
 
 class LimitSettings(Settings):

@@ -17,6 +17,7 @@ from pipelines.job_queue import JobQueue, settle_jobs
 from pipelines.request import TrainRequest
 from pipelines.retrain import decide_on_new_data, request_retrain
 from pipelines.settings import PipelineSettings
+from pipelines.triggers import Triggers
 from pipelines.watch import Watch
 from store.alerts import clear_alert, raise_alert
 from store.errors import WorkbenchError
@@ -33,6 +34,8 @@ _LONGEST_WAIT_S = 60.0
 """How long a stream of files that never pauses can put a job off."""
 _STATE_S = 1.0
 """Between two looks at what other processes wrote into the state: jobs, pauses, releases."""
+_TRIGGERS_S = 5.0
+"""Between two looks at the clock, the alarms and the metrics."""
 _DEADLY = 3
 """Examinations that a file may end before it is quarantined for that."""
 
@@ -63,12 +66,14 @@ class WatchLoop:
     def __post_init__(self) -> None:
         self._wakeup = threading.Event()
         self.watch = Watch(self.layout, self._wakeup.set)
+        self.triggers = Triggers(self.layout)
         self.queue = JobQueue(self.layout, self.make_request, on_change=self._state_changed)
         self._own = [
             Task("settings", 2.0, self._reload),
             Task("scan", 0.0, self._look),
             Task("examination", 0.0, self._examine),
             Task("retraining", 0.0, self._decide),
+            Task("triggers", _TRIGGERS_S, self._see_triggers),
             Task("jobs", 0.0, self.queue.step),
         ]
         self._examiner: threading.Thread | None = None
@@ -151,6 +156,8 @@ class WatchLoop:
         now = time.monotonic()
         waits = [self.watch.due_in(), _STATE_S]
         waits += [task.due_at - now for task in self.tasks]
+        if any(settings.retrain.has_triggers for settings in self._pipelines.values()):
+            waits += [task.due_at - now for task in self._own if task.name == "triggers"]
         return max(0.02, min(waits))
 
     def _is_busy(self) -> bool:
@@ -233,6 +240,11 @@ class WatchLoop:
                 )
                 self._examiner.start()
                 return
+
+    def _see_triggers(self) -> None:
+        for job in self.triggers.step(self._pipelines, self.paused):
+            log.info("%s: job %s is queued: %s", job.pipeline, job.id, job.reason)
+            self._state_changed()
 
     def _run_examiner(self, name: str, settings: PipelineSettings, paths: list[Path]) -> None:
         left = {ledger_path(path, self.layout.root): path for path in paths}

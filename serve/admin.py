@@ -1,4 +1,4 @@
-"""POST /admin/reload, /admin/promote and /admin/rollback: what production is, changed from afar."""
+"""POST /admin/reload, /admin/promote, /admin/rollback and /admin/retrain: production, changed from afar."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from serve.bodies import parse_json
 from serve.gate import answering_problems
 from serve.problems import Problem, shown
 from serve.request_body import read_body
+from serve.retraining import queue_training
 from store.errors import BusyError, NotFoundError, StorageError, UsageError, WorkbenchError
 from store.journal import append_event
 
@@ -55,6 +56,7 @@ class AdminDesk:
                 ("/admin/reload", self.reload),
                 ("/admin/promote", self.promote),
                 ("/admin/rollback", self.rollback),
+                ("/admin/retrain", self.retrain),
             )
         ]
 
@@ -87,6 +89,16 @@ class AdminDesk:
         asked = await self._read(request, {"model", "reason"})
         model, reason, who = _text(asked, "model"), _reason(asked), _who(request)
         return await self._change(lambda: self._registry.rollback(model, who=who, reason=reason))
+
+    async def retrain(self, request: Request) -> Response:
+        """{"pipeline", optional "reason"}: queue a training, which the project's watcher runs."""
+        asked = await self._read(request, {"pipeline", "reason"})
+        pipeline, reason, who = _text(asked, "pipeline"), _reason(asked), _who(request)
+        layout = self._layout
+        if layout is None:
+            raise Problem(404, "this server serves no project")
+        job = await _changing(lambda: queue_training(layout, pipeline, reason=reason, who=who))
+        return Response(orjson.dumps(job.as_json()), status_code=202, media_type="application/json")
 
     async def _change(self, change: Callable[[], Transition]) -> Response:
         transition = await _changing(change)

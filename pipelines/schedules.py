@@ -1,0 +1,103 @@
+"""Times by the clock: cron expressions in a time zone, each persisted until it was served.
+
+What is due is remembered in the project's state, so that a machine that was off catches up once. A moment is
+served late rather than never, and several missed ones count as one.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from store.layout import Layout
+from store.state import connect
+
+_PREFIX = "schedule:"
+
+
+def check_cron(expression: str) -> str:
+    """The expression as it is; raises ValueError where it is none, or never comes."""
+    from cronsim import CronSim, CronSimError
+
+    if len(expression.split()) != 5:
+        raise ValueError('a schedule has five fields: minute, hour, day, month, weekday, as in "0 3 * * 1"')
+    try:
+        next(CronSim(expression, datetime.now(UTC)))
+    except CronSimError as error:
+        raise ValueError(f"{expression!r} is no cron expression: {error}") from error
+    except StopIteration:
+        raise ValueError(f"{expression!r} never comes") from None
+    return expression
+
+
+def check_timezone(name: str) -> str:
+    """The name as it is; raises ValueError where no time zone has it."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"no time zone {name!r}; names are those of IANA, as in Europe/Berlin") from None
+    return name
+
+
+def next_time(expression: str, timezone: str, after: datetime) -> datetime:
+    """The first moment of the schedule after `after`, in UTC.
+
+    When clocks change, what falls into the hour that is left out comes right after it, and what falls into
+    the hour that comes twice comes once, as Debian's cron does it.
+    """
+    from cronsim import CronSim
+
+    moment: datetime = next(CronSim(expression, after.astimezone(ZoneInfo(timezone))))
+    return moment.astimezone(UTC)
+
+
+class Schedules:
+    """The schedules of a project and when each is due next."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._due: dict[str, tuple[str, datetime]] = {}
+
+    def due(self, name: str, expression: str, timezone: str, now: datetime) -> datetime | None:
+        """The moment that waits to be served; None where none does. It stays due until `served`."""
+        what = f"{expression} {timezone}"
+        known = self._due.get(name) or self._read(name)
+        if known is None or known[0] != what:
+            known = self._keep(name, what, next_time(expression, timezone, now))
+        elif known[1] - now > timedelta(minutes=1):
+            # A clock that was ahead for a while must not put the schedule off for as long.
+            earliest = next_time(expression, timezone, now)
+            if earliest < known[1]:
+                known = self._keep(name, what, earliest)
+        self._due[name] = known
+        return known[1] if known[1] <= now else None
+
+    def served(self, name: str, expression: str, timezone: str, now: datetime) -> None:
+        """What was due is done; the next one comes after `now`."""
+        self._due[name] = self._keep(name, f"{expression} {timezone}", next_time(expression, timezone, now))
+
+    def _read(self, name: str) -> tuple[str, datetime] | None:
+        return read_schedules(self._layout).get(name)
+
+    def _keep(self, name: str, what: str, due: datetime) -> tuple[str, datetime]:
+        value = json.dumps({"what": what, "due": due.isoformat()})
+        with connect(self._layout) as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PREFIX + name, value))
+        return what, due
+
+
+def read_schedules(layout: Layout) -> dict[str, tuple[str, datetime]]:
+    """By name (`retrain:PIPELINE`, `score:PIPELINE`): expression and time zone, and when it is due next."""
+    if not layout.state_db.exists():
+        return {}
+    with connect(layout) as connection:
+        rows = connection.execute(
+            "SELECT substr(key, ?), value FROM meta WHERE substr(key, 1, ?) = ?",
+            (len(_PREFIX) + 1, len(_PREFIX), _PREFIX),
+        ).fetchall()
+    found = {}
+    for name, value in rows:
+        content = json.loads(value)
+        found[name] = (content["what"], datetime.fromisoformat(content["due"]))
+    return found

@@ -1,0 +1,189 @@
+"""What besides new data asks for a training: the clock, alarms about drift, metrics that got worse.
+
+Each cause asks once: an alarm until it is over, a metric until it has recovered or the champion is another
+version. What can't be done at once (a cooldown, a pause, another training) waits and is done then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.retrain import Decision, obstacle_to_training, request_retrain
+from pipelines.schedules import Schedules
+from pipelines.settings import PipelineSettings, RetrainSettings
+from store.alerts import LIVE, SEVERITIES, Alert, list_alerts
+from store.findings import read_report
+from store.jobs import Job
+from store.layout import Layout
+from store.state import connect
+
+_PREFIX = "trigger:"
+_LEAST_LABELS = 100
+"""Labelled predictions before a metric is judged."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that asks for a training."""
+
+    trigger: str
+    """The word on the run: schedule, drift, prediction_drift or metric."""
+    reason: str
+    key: str
+    """What it is about; the same as long as it lasts."""
+    token: str
+    """Which occurrence of it."""
+
+
+class Triggers:
+    """Looks for causes and asks for trainings."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._schedules = Schedules(layout)
+
+    def step(
+        self, pipelines: Mapping[str, PipelineSettings], paused: set[str], now: datetime | None = None
+    ) -> list[Job]:
+        """Queue what is wanted and allowed; the jobs that this made."""
+        now = now or datetime.now(UTC)
+        jobs = []
+        for name, settings in pipelines.items():
+            wanted = settings.retrain
+            if not wanted.has_triggers:
+                continue
+            causes = self.causes(name, settings, now)
+            if not causes or paused & {name, "*"}:
+                continue
+            obstacle = self._obstacle(name, wanted, now)
+            if obstacle is not None:
+                continue
+            reason = "; ".join(cause.reason for cause in causes)
+            job = request_retrain(self._layout, name, trigger=causes[0].trigger, reason=reason)
+            if job is None:
+                continue
+            # In this order, a crash in between asks twice rather than never.
+            for cause in causes:
+                self._answered(name, cause, wanted, now)
+            jobs.append(job)
+        return jobs
+
+    def causes(self, pipeline: str, settings: PipelineSettings, now: datetime) -> list[Cause]:
+        """All that asks for a training of the pipeline and was not answered."""
+        wanted, model = settings.retrain, settings.model or pipeline
+        found = []
+        if wanted.schedule is not None:
+            due = self._schedules.due(f"retrain:{pipeline}", wanted.schedule, wanted.timezone, now)
+            if due is not None:
+                reason = f"schedule {wanted.schedule}, due {due:%Y-%m-%d %H:%M} UTC"
+                found.append(Cause("schedule", reason, "schedule", due.isoformat()))
+        alarms = _alarm_causes(self._layout, model, wanted)
+        metrics, recovered = _metric_causes(self._layout, model, wanted)
+        answered = _answered_tokens(self._layout, pipeline)
+        for key in recovered & answered.keys():
+            _forget(self._layout, pipeline, key)
+        found += [cause for cause in [*alarms, *metrics] if answered.get(cause.key) != cause.token]
+        return found
+
+    def _obstacle(self, pipeline: str, wanted: RetrainSettings, now: datetime) -> Decision | None:
+        return obstacle_to_training(self._layout, pipeline, wanted, now)
+
+    def _answered(self, pipeline: str, cause: Cause, wanted: RetrainSettings, now: datetime) -> None:
+        if cause.trigger == "schedule":
+            assert wanted.schedule is not None
+            self._schedules.served(f"retrain:{pipeline}", wanted.schedule, wanted.timezone, now)
+            return
+        with connect(self._layout) as connection:
+            key = f"{_PREFIX}{pipeline}:{cause.key}"
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, cause.token))
+
+
+def _alarm_causes(layout: Layout, model: str, wanted: RetrainSettings) -> list[Cause]:
+    if wanted.on_drift is None and wanted.on_prediction_drift is None:
+        return []
+    causes = []
+    for alert in list_alerts(layout, states=LIVE, model=model):
+        if alert.details.get("role", "champion") != "champion":
+            continue
+        if alert.kind in ("drift", "missing") and wanted.on_drift is not None:
+            columns = wanted.on_drift.columns
+            is_meant = not columns or alert.feature in columns
+            if is_meant and _is_as_bad(alert, wanted.on_drift.severity):
+                causes.append(_alarm_cause("drift", alert))
+        elif (
+            alert.kind == "prediction_drift"
+            and wanted.on_prediction_drift is not None
+            and _is_as_bad(alert, wanted.on_prediction_drift)
+        ):
+            causes.append(_alarm_cause("prediction_drift", alert))
+    return causes
+
+
+def _is_as_bad(alert: Alert, severity: str) -> bool:
+    return SEVERITIES.index(alert.severity) >= [str(one) for one in SEVERITIES].index(severity)
+
+
+def _alarm_cause(trigger: str, alert: Alert) -> Cause:
+    return Cause(trigger, f"{alert.severity} alert {alert.id}: {alert.message}", alert.key, alert.id)
+
+
+def _metric_causes(layout: Layout, model: str, wanted: RetrainSettings) -> tuple[list[Cause], set[str]]:
+    """What is below its bound or dropped, and the keys of what is known to be well."""
+    if not wanted.on_metric_below and not wanted.on_metric_drop:
+        return [], set()
+    report = read_report(layout, model)
+    if report is None:
+        return [], set()
+    measured = {
+        row["metric"]: row
+        for row in report.get("performance") or ()
+        if not row.get("estimated") and row.get("n", 0) >= _LEAST_LABELS
+    }
+    causes, recovered = [], set()
+    version = report["version"]
+    for metric, bound in wanted.on_metric_below.items():
+        row = measured.get(metric)
+        if row is None:
+            continue
+        key = f"metric_below:{metric}"
+        if worse_by(row, bound) > 0:
+            side = "above" if row["smaller_is_better"] else "below"
+            reason = f"{metric} of version {version} is {row['value']:.4g}, {side} {bound:g}"
+            causes.append(Cause("metric", reason, key, str(version)))
+        else:
+            recovered.add(key)
+    for metric, most in wanted.on_metric_drop.items():
+        row = measured.get(metric)
+        if row is None or row.get("reference") is None:
+            continue
+        key = f"metric_drop:{metric}"
+        if worse_by(row, row["reference"]) > most:
+            reason = f"{metric} of version {version} is {row['value']:.4g}, was {row['reference']:.4g}"
+            causes.append(Cause("metric", reason, key, str(version)))
+        else:
+            recovered.add(key)
+    return causes, recovered
+
+
+def worse_by(row: Mapping[str, Any], than: float) -> float:
+    """How much worse a metric's row of a report is than a value; negative where it is better."""
+    difference = float(than) - float(row["value"])
+    return -difference if row["smaller_is_better"] else difference
+
+
+def _answered_tokens(layout: Layout, pipeline: str) -> dict[str, str]:
+    prefix = f"{_PREFIX}{pipeline}:"
+    with connect(layout) as connection:
+        rows = connection.execute(
+            "SELECT substr(key, ?), value FROM meta WHERE substr(key, 1, ?) = ?",
+            (len(prefix) + 1, len(prefix), prefix),
+        ).fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
+def _forget(layout: Layout, pipeline: str, key: str) -> None:
+    with connect(layout) as connection:
+        connection.execute("DELETE FROM meta WHERE key = ?", (f"{_PREFIX}{pipeline}:{key}",))
