@@ -113,7 +113,7 @@ def markdown(report: Report) -> str:
             missing = f"{_percent(one['reference']['missing'])} → {_percent(one['current']['missing'])}"
             lines.append(
                 f"| {MARKS[one['severity']]} | {_plain(one['name'])} | {one['severity']} |"
-                f" {_effect(one['effect'])} | {_p(one['p_adjusted'])} | {mean} | {missing} |"
+                f" {_effect(one['effect'])} | {p_text(one['p_adjusted'])} | {mean} | {missing} |"
                 f" {_plain(one['reason'])} |"
             )
         lines.append("")
@@ -172,7 +172,7 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
                     TEST_NAMES.get(test["name"], test["name"]),
                     f"{test['statistic']:.5g}",
                     MISSING if test["degrees"] is None else str(test["degrees"]),
-                    _p(test["p_value"]),
+                    p_text(test["p_value"]),
                 ]
                 for test in one["tests"]
             ],
@@ -181,8 +181,8 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
     limits, importance = one["thresholds"], one["importance"]
     print_pairs(
         [
-            ("p of its tests together", _p(one["p_value"])),
-            ("p adjusted for all features", _p(one["p_adjusted"])),
+            ("p of its tests together", p_text(one["p_value"])),
+            ("p adjusted for all features", p_text(one["p_adjusted"])),
             ("effect", f"{_effect(one['effect'])} (of {one['effect_of']})"),
             *((STATISTIC_NAMES.get(name, name), f"{value:.5g}") for name, value in one["statistics"].items()),
             (
@@ -209,8 +209,8 @@ def sentence(one: Mapping[str, Any], report: Report) -> str:
         return f"{name} is {severity}: {one['reason']}."
     tests = " and ".join(TEST_NAMES.get(test["name"], test["name"]) for test in one["tests"])
     chance = (
-        f"By {tests}, a difference as large comes about by chance with p = {_p(one['p_value'])};"
-        f" adjusted for the number of features that is {_p(one['p_adjusted'])}"
+        f"By {tests}, a difference as large comes about by chance with p = {p_text(one['p_value'])};"
+        f" adjusted for the number of features that is {p_text(one['p_adjusted'])}"
     )
     if one["p_adjusted"] >= 0.05:
         return f"{name} is ok. {chance}, which is not under 0.05: no more than chance."
@@ -258,7 +258,7 @@ def _row(one: Mapping[str, Any]) -> list[str | Cell]:
         one["name"],
         Cell(severity, STYLES[severity]),
         _effect(one["effect"]),
-        _p(one["p_adjusted"]),
+        p_text(one["p_adjusted"]),
         number(one["reference"]["mean"]),
         number(one["current"]["mean"]),
         _percent(one["reference"]["missing"]),
@@ -288,7 +288,8 @@ def _effect(effect: float | None) -> str:
     return MISSING if effect is None else f"{effect:.3f}"
 
 
-def _p(p: float | None) -> str:
+def p_text(p: float | None) -> str:
+    """A p value, the smallest ones as a bound."""
     if p is None:
         return MISSING
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}" if p > 0 else "< 1e-300"

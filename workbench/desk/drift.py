@@ -17,9 +17,11 @@ from store.alerts import LIVE, Alert, acknowledge, list_alerts, silence
 from store.findings import FILE, Finding, read_reports, recent
 from store.journal import JournalTail
 from store.references import fingerprint, published_references
+from workbench.desk.drift_performance import PerformanceMoment, performance_over_time
 from workbench.desk.drift_rows import DriftRow, rows_of, worst
 
 if TYPE_CHECKING:
+    from store.series import SeriesReader
     from workbench.desk.desk import Desk
     from workbench.monitoring import Monitor
 
@@ -76,6 +78,8 @@ class DriftView:
     rows: tuple[DriftRow, ...] = ()
     history: tuple[Finding, ...] = ()
     """Oldest first."""
+    performance: tuple[PerformanceMoment, ...] = ()
+    """Oldest first; empty where nothing is labelled."""
     alerts: tuple[Alert, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     title: str = ""
@@ -96,6 +100,7 @@ class DriftDesk:
         self._seen: Hashable = None
         self._view = DriftView()
         self._monitor: Monitor | None = None
+        self._series: SeriesReader | None = None
 
     def view(self, wanted: Wanted) -> DriftView:
         """What is known; raises WorkbenchError where a file can't be read."""
@@ -145,12 +150,14 @@ class DriftDesk:
             )
         history, windows = self._history(shown, wanted, report)
         segments = () if wanted.segment else self._segments(shown)
+        performance = self._performance(shown, report, history)
         return DriftView(
             versions=versions,
             shown=shown,
             report=report,
-            rows=tuple(rows_of(report, history, alerts, segments)),
+            rows=tuple(rows_of(report, history, alerts, segments, performance)),
             history=tuple(history),
+            performance=performance,
             alerts=alerts,
             deployments=deployments,
             title=_title(shown, report, wanted, self._window_setting(shown.model)),
@@ -208,6 +215,18 @@ class DriftDesk:
         if newest is not None and (not found or newest.end > found[-1].end):
             found.append(newest)
         return found, _words(setting)
+
+    def _performance(
+        self, shown: WatchedVersion, report: Mapping[str, Any], history: Sequence[Finding]
+    ) -> tuple[PerformanceMoment, ...]:
+        if not history or not any(not one["estimated"] for one in report["performance"]):
+            return ()
+        from store.series import SeriesReader
+
+        if self._series is None:
+            self._series = SeriesReader(self._layout, timeout_s=0.5)
+        end = history[-1].end + timedelta(seconds=1)
+        return performance_over_time(self._series, shown, history[0].start, end)
 
     def _segments(self, shown: WatchedVersion) -> Sequence[Sequence[Finding]]:
         """The history of each segment that is watched, oldest first."""
@@ -296,7 +315,7 @@ def _title(shown: WatchedVersion, report: Mapping[str, Any], wanted: Wanted, set
     parts = [_name(shown)]
     if wanted.segment:
         parts.append(wanted.segment)
-    parts.append(_words(wanted.window or setting).removesuffix(" windows"))
+    parts.append(spelled(wanted.window or setting))
     rows = f"{report['current_rows']:,} predictions"
     coverage = ((report.get("performance_details") or {}).get("coverage") or {}).get("coverage")
     parts.append(rows + (f", {coverage:.0%} labelled" if coverage else ""))
@@ -308,8 +327,17 @@ def _name(shown: WatchedVersion) -> str:
     return f"{shown.model} v{shown.version}{role}"
 
 
+def spelled(window: str) -> str:
+    """A window as a person writes it: 500 rows, 1 h, 5 min."""
+    if window.isdigit():
+        return f"{int(window):,} rows"
+    amount = window.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = window[len(amount) :].strip()
+    return f"{amount} {'min' if unit == 'm' else unit}"
+
+
 def _words(window: str) -> str:
-    return f"{int(window):,} rows" if window.isdigit() else f"{window} windows"
+    return f"{spelled(window)} windows"
 
 
 def _no_version(has_models: bool) -> str:

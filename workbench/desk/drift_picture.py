@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.desk.drift_performance import Measured
 from workbench.desk.drift_rows import DriftRow, effect_in
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def over_time(view: DriftView, row: DriftRow) -> EffectOverTime:
         points = [(window.end.timestamp(), effect_in(window, row)) for window in view.history]
     if not points:
         return EffectOverTime(row.name)
+    # From where its first window began, so that a short history has room on its left.
+    points.insert(0, (min(view.history[0].start.timestamp(), points[0][0]), None))
     x = tuple(at for at, _ in points)
     limits = row.source.get("thresholds") or {"warning": 0.10, "critical": 0.25}
     lines = (
@@ -102,15 +105,22 @@ def _marks(view: DriftView, x: Sequence[float]) -> tuple[tuple[float, str], ...]
 
 
 def _performance(view: DriftView, row: DriftRow) -> EffectOverTime:
+    """The metric in stretches of time, with its confidence band where one is known; what it was is a line."""
     source: Mapping[str, Any] = row.source
-    at = view.history[-1].end.timestamp() if view.history else 0.0
-    was = source.get("reference")
+    metric, was = source["metric"], source.get("reference")
+    found = () if source.get("estimated") else view.performance
+    measured = [(moment.start.timestamp(), moment.metrics.get(metric)) for moment in found]
+    if not any(one for _, one in measured):
+        at = view.history[-1].end.timestamp() if view.history else 0.0
+        measured = [(at, Measured(row.value, source.get("low"), source.get("high")))] if row.value else []
+    x = tuple(at for at, _ in measured)
     return EffectOverTime(
-        title=f"{row.name} · latest predictions, with its interval",
-        x=(at,),
-        y=(row.value,),
-        low=(source.get("low"),),
-        high=(source.get("high"),),
+        title=f"{row.name} · over time"
+        + (", estimated before labels come" if source.get("estimated") else ""),
+        x=x,
+        y=tuple(None if one is None else one.value for _, one in measured),
+        low=tuple(None if one is None else one.low for _, one in measured),
+        high=tuple(None if one is None else one.high for _, one in measured),
         lines=() if was is None else (Line(was, "was", "muted"),),
-        marks=(),
+        marks=_marks(view, x),
     )

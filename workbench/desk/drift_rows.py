@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from workbench.desk.drift_performance import trend
+
 if TYPE_CHECKING:
     from store.alerts import Alert
     from store.findings import Finding
+    from workbench.desk.drift_performance import PerformanceMoment
 
 Kind = Literal["feature", "prediction", "performance", "check", "segment"]
 _ORDER = ("", "insufficient", "ok", "watch", "warning", "critical")
+_SHORT = {"out_of_range": "range", "type_changed": "type", "new_column": "new"}
 _FLAGGED = ("watch", "warning", "critical")
 
 
@@ -55,6 +59,7 @@ def rows_of(
     history: Sequence[Finding],
     alerts: Sequence[Alert],
     segments: Sequence[Sequence[Finding]] = (),
+    performance: Sequence[PerformanceMoment] = (),
 ) -> Iterator[DriftRow]:
     """The ranking of one report: what drifted most first, then what else is known of the version."""
     own = [one for one in alerts if one.version in (None, report["version"])]
@@ -64,7 +69,7 @@ def rows_of(
     if report["prediction"] is not None:
         yield _judged("prediction", report["prediction"], history, own)
     for one in report["performance"]:
-        yield _performance(one, own)
+        yield _performance(one, own, performance)
     for check in report["checks"]:
         if check["severity"] != "insufficient":
             yield _check(check, own)
@@ -139,7 +144,7 @@ def _note(one: Mapping[str, Any]) -> str:
     if one["effect_of"] == "missing":
         parts.append(f"missing {_share(now['missing'])}, was {_share(was['missing'])}")
     elif one["flagged"] and was["mean"] is not None and now["mean"] is not None:
-        parts.append(f"mean {now['mean']:.4g}, was {was['mean']:.4g}")
+        parts.append(f"mean {now['mean']:.3g}, was {was['mean']:.3g}")
     return ", ".join(parts)
 
 
@@ -147,10 +152,12 @@ def _new_values(one: Mapping[str, Any]) -> str:
     shape = one["distribution"]
     if not shape.get("labels") or shape["labels"][-1] != "new" or not shape["current"][-1]:
         return ""
-    return f"{shape['current'][-1]:,} of new categories"
+    return f"{shape['current'][-1]:,} new values"
 
 
-def _performance(one: Mapping[str, Any], alerts: Sequence[Alert]) -> DriftRow:
+def _performance(
+    one: Mapping[str, Any], alerts: Sequence[Alert], moments: Sequence[PerformanceMoment]
+) -> DriftRow:
     low, high, was = one.get("low"), one.get("high"), one.get("reference")
     parts = []
     if low is not None and high is not None:
@@ -167,6 +174,7 @@ def _performance(one: Mapping[str, Any], alerts: Sequence[Alert]) -> DriftRow:
         name=one["metric"] + (" (est.)" if one.get("estimated") else ""),
         severity="critical" if one.get("dropped") else "",
         value=one["value"],
+        trend=() if one.get("estimated") else trend(moments, one["metric"]),
         since=alert.since if alert is not None and one.get("dropped") else None,
         note=" ".join(parts),
         alert=alert if one.get("dropped") else None,
@@ -178,7 +186,7 @@ def _check(check: Mapping[str, Any], alerts: Sequence[Alert]) -> DriftRow:
     alert = next(
         (each for each in alerts if each.kind == check["kind"] and each.feature == check["feature"]), None
     )
-    what = check["kind"].replace("_", " ")
+    what = _SHORT.get(check["kind"], check["kind"].replace("_", " "))
     return DriftRow(
         kind="check",
         name=f"{check['feature']} {what}" if check["feature"] else what,

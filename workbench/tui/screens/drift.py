@@ -13,7 +13,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from store.alerts import Alert
-from workbench.desk.drift import WINDOWS, DriftView, Wanted
+from workbench.desk.drift import WINDOWS, DriftView, Wanted, spelled
 from workbench.desk.drift_picture import distribution, over_time
 from workbench.desk.drift_rows import DriftRow
 from workbench.tui.frame.dialogs import Choice, ChoiceDialog
@@ -61,19 +61,20 @@ class DriftScreen(WorkbenchScreen):
         #shape { width: 2fr; }
         #why { display: none; padding: 0 1; height: 1fr; }
         &.-alarmed #alerts { display: block; }
-        &.-low #pictures { display: none; }
-        &.-low #alerts { height: 4; }
+        &.-low #pictures, &.-middle.-alerting #pictures { display: none; }
+        &.-low #alerts, &.-middle #alerts { display: none; height: 2fr; }
+        &.-low.-alerting #alerts, &.-middle.-alerting #alerts { display: block; }
         &.-tall #alerts { height: 8; }
         &.-wide #body { layout: horizontal; }
-        &.-wide #lists { width: 1fr; height: 1fr; }
-        &.-wide #pictures { width: 1fr; height: 1fr; layout: vertical; }
+        &.-wide #lists { width: 6fr; height: 1fr; }
+        &.-wide #pictures { width: 5fr; height: 1fr; layout: vertical; }
         &.-wide #over-time { width: 1fr; height: 3fr; }
         &.-wide #shape { width: 1fr; height: 2fr; }
         &.-explaining #why { display: block; }
         &.-explaining #pictures { display: none; }
         &.-explaining #lists { display: none; }
         &.-wide.-explaining #lists { display: block; }
-        &.-wide.-explaining #why { width: 1fr; }
+        &.-wide.-explaining #why { width: 5fr; }
     }
     """
 
@@ -87,7 +88,9 @@ class DriftScreen(WorkbenchScreen):
         )
         ranking_frame = Container(ranking, TableFilter(ranking), id="ranking-frame")
         ranking_frame.border_title = "drift"
-        alerts: VirtualTable[Alert] = VirtualTable(alert_columns(), empty_text="no alerts", id="alerts")
+        alerts: VirtualTable[Alert] = VirtualTable(
+            alert_columns(), empty_text="no alerts", show_status=False, id="alerts"
+        )
         alerts.border_title = "alerts"
         over = Container(Chart(id="effect"), id="over-time")
         shape = Container(DistributionView(id="distribution"), id="shape")
@@ -184,13 +187,14 @@ class DriftScreen(WorkbenchScreen):
         alert: Alert = event.row
         found = next((row for row in self.ranking.rows if row.alert and row.alert.id == alert.id), None)
         if found is not None and self.ranking.move_cursor(found.id):
-            self.ranking.focus()
+            self.action_back()
 
     def action_back(self) -> None:
         if self.has_class("-explaining"):
             self.remove_class("-explaining")
             self.ranking.focus()
         elif not self.ranking.has_focus:
+            self.remove_class("-alerting")
             self.ranking.focus()
         elif self._wanted.segment:
             self._want(replace(self._wanted, segment=""))
@@ -209,6 +213,8 @@ class DriftScreen(WorkbenchScreen):
             if action == "version":
                 return sum(one.model == view.shown.model for one in view.versions) > 1
             return True
+        if action == "alerts":
+            return view is not None and bool(view.alerts)
         if action in ("acknowledge", "silence"):
             alert = self._alert()
             return alert is not None and (action == "silence" or alert.state != "acknowledged")
@@ -245,7 +251,7 @@ class DriftScreen(WorkbenchScreen):
 
     def action_window(self) -> None:
         choices = [Choice("setting", "as the setting has it")]
-        choices += [Choice(each, f"{each} rows" if each.isdigit() else each) for each in WINDOWS]
+        choices += [Choice(each, spelled(each)) for each in WINDOWS]
         self._choose(
             "judge windows of",
             choices,
@@ -282,6 +288,14 @@ class DriftScreen(WorkbenchScreen):
             return self.alerts.cursor_row
         row = self.ranking.cursor_row
         return row.alert if row is not None else None
+
+    def action_alerts(self) -> None:
+        """To the alerts, and back; where there is little room they take that of the pictures."""
+        if self.alerts.has_focus:
+            self.action_back()
+            return
+        self.add_class("-alerting")
+        self.call_after_refresh(self.alerts.focus)
 
     def action_acknowledge(self) -> None:
         alert = self._alert()

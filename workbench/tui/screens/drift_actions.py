@@ -10,6 +10,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "drift.window", "w", "window", "Judge windows of another length than the setting.", "View", shown=True
     ),
+    Action("drift.alerts", "t", "alerts", "Go to the alerts, and back.", "Alerts", shown=True),
     Action(
         "drift.acknowledge",
         "a",

@@ -18,7 +18,7 @@ _TREND_CELLS = 8
 
 def ranking_columns() -> list[Column[DriftRow]]:
     return [
-        Column("name", "feature", value=_name, style=_name_tone, flex=2, min_width=12, max_width=36),
+        Column("name", "feature", value=_name, style=_name_tone, flex=2, min_width=13, max_width=36),
         Column(
             "value",
             "effect",
@@ -32,7 +32,7 @@ def ranking_columns() -> list[Column[DriftRow]]:
         Column(
             "severity", "severity", value=_severity, style=_tone, width=10, sort_key=_rank, searchable=True
         ),
-        Column("since", "since", format=_when, style=_muted, width=8, descending_first=True),
+        Column("since", "since", format=_when, style=_muted, width=6, descending_first=True),
         Column("note", "", format=str, style=_note_tone, flex=3, min_width=12, max_width=80, sortable=False),
         Column(
             "importance",
@@ -57,9 +57,9 @@ def ranking_columns() -> list[Column[DriftRow]]:
 def alert_columns() -> list[Column[Alert]]:
     return [
         Column("severity", "alert", value=_alert_severity, style=_alert_tone, width=10),
-        Column("since", "since", format=_when, style=lambda alert, value: "muted", width=8),
+        Column("since", "since", format=_when, style=lambda alert, value: "muted", width=6),
         Column("message", "message", flex=1, min_width=20, max_width=200),
-        Column("state", "state", value=_state, style=_state_tone, width=14),
+        Column("state", "state", value=_state, style=_state_tone, min_width=6),
         Column("id", "id", hidden=True),
     ]
 
@@ -98,7 +98,11 @@ def _rank(value: Any) -> int:
 
 
 def _when(value: object) -> str:
-    return "" if value is None else moment(value)
+    """The time of day in minutes, or the day."""
+    if value is None:
+        return ""
+    text = moment(value)
+    return text[:5] if text[2:3] == ":" else text[:6]
 
 
 def _muted(row: DriftRow, _value: Any) -> str | None:

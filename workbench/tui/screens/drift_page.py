@@ -8,7 +8,7 @@ from typing import Any
 from textual.content import Content
 
 from workbench.desk.drift_rows import DriftRow
-from workbench.drift_text import STATISTIC_NAMES, TEST_NAMES, sentence, subtitle_of
+from workbench.drift_text import STATISTIC_NAMES, TEST_NAMES, p_text, sentence, subtitle_of
 from workbench.tui.screens.drift_columns import SYMBOLS, TONES
 from workbench.tui.widgets.formats import MISSING, number
 from workbench.tui.widgets.page import Cell, grid, heading, paragraph
@@ -92,7 +92,7 @@ def _tests(one: Mapping[str, Any], cells: int) -> Content:
                 (TEST_NAMES.get(test["name"], test["name"]), _QUIET),
                 (f"{test['statistic']:.5g}", ""),
                 (degrees, ""),
-                (number(test["p_value"]), ""),
+                (p_text(test["p_value"]), ""),
                 ("", ""),
             ]
         )
@@ -102,8 +102,8 @@ def _tests(one: Mapping[str, Any], cells: int) -> Content:
 def _numbers(one: Mapping[str, Any], cells: int) -> Content:
     limits = ", ".join(f"{name} {limit:.3g}" for name, limit in one["thresholds"].items())
     pairs = [
-        ("p of its tests together", number(one["p_value"])),
-        ("p adjusted for all features", number(one["p_adjusted"])),
+        ("p of its tests together", p_text(one["p_value"])),
+        ("p adjusted for all features", p_text(one["p_adjusted"])),
         ("effect", f"{number(one['effect'])} (of {one['effect_of']})"),
         *((STATISTIC_NAMES.get(name, name), f"{value:.5g}") for name, value in one["statistics"].items()),
         ("thresholds", limits),

@@ -50,6 +50,8 @@ def draw_legend(
         title = clean(data.x_title) + " " if data.x_title else ""
         entries.append([Segment(title + x_text(data, view, view.cursor), styles.cursor)])
     for place, series in enumerate(data.series):
+        if not series.name and len(data.series) == 1 and view.cursor is None:
+            continue
         color = place if series.color is None else series.color
         style = styles.series(color)
         is_glyph = series.is_scatter or not styles.has_color or view.cursor is not None
