@@ -113,6 +113,12 @@ class GateSettings(Settings):
     auto_promote: bool = False
     """Promote what passes at once; otherwise it becomes challenger."""
 
+    auto_rollback: bool = False
+    """Roll a new champion back by itself when, on labelled predictions, it does worse than the last one."""
+
+    rollback_days: float = Field(7, gt=0)
+    """How long after its promotion a champion is watched for that."""
+
 
 class ValidateSettings(Settings):
     """What a data file must be like before a training may read it."""

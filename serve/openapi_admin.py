@@ -41,7 +41,19 @@ def admin_paths() -> dict[str, Any]:
             {"model": name, "reason": reason},
             ("model",),
         ),
+        "/admin/retrain": _queueing({"pipeline": name, "reason": reason}),
     }
+
+
+def _queueing(properties: dict[str, Any]) -> dict[str, Any]:
+    operation = _operation("Queue a training for the watcher", "retrain", properties, ("pipeline",))
+    answers = operation["responses"]
+    del answers["200"]
+    answers["202"] = {
+        "description": "The queued job",
+        "content": {"application/json": {"schema": {"type": "object", "required": ["id", "state"]}}},
+    }
+    return operation
 
 
 def _operation(

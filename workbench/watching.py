@@ -329,6 +329,7 @@ def _tasks(current: _Current) -> list[Task]:
     tasks = [
         Task("alert delivery", 2.0, _Delivery(current).step),
         Task("monitor", MONITOR_S, _Monitor(current).step),
+        Task("champions", MONITOR_S, _Champions(current).step),
     ]
     parent = os.environ.pop("WORKBENCH_WATCH_PARENT", None)
     if parent is not None:
@@ -359,6 +360,37 @@ class _Delivery:
 
         self._seen, self._ran_at = seen, time.monotonic()
         deliver(project.layout, project.settings.alerts, project=project.name)
+
+
+class _Champions:
+    """Rolls back what does worse than the champion before, when the findings or the audit trail changed."""
+
+    def __init__(self, current: _Current) -> None:
+        self._current = current
+        self._seen: object = None
+
+    def step(self) -> None:
+        project = self._current.project
+        layout = project.layout
+        watched = {
+            name: settings
+            for name, settings in project.settings.pipelines.items()
+            if settings.gate.auto_rollback
+        }
+        findings = layout.state / "findings.sqlite"
+        files = [findings, findings.with_name(f"{findings.name}-wal"), layout.journal]
+        seen = _stamps(files)
+        if not watched or seen == self._seen:
+            return
+        from pipelines.rollback import watch_champion
+        from store.tracking import open_registry, resolve_uri
+
+        registry = open_registry(resolve_uri(project.settings.tracking.uri, project.root), layout)
+        for name, settings in watched.items():
+            reason = watch_champion(layout, registry, name, settings)
+            if reason is not None:
+                log.warning("%s is rolled back: %s", name, reason)
+        self._seen = seen
 
 
 class _Monitor:
