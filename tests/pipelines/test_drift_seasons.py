@@ -66,11 +66,14 @@ class Rentals:
             start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=place)
             end = start + timedelta(hours=1)
             history.insert(0, Finding("bikes", 1, "champion", "", start, end, WINDOW, "", verdicts))
-            raised = {
-                name
-                for name in FEATURES
-                if decide(history, lambda w, n=name: w.features[n], patience=patience).action == "raise"
-            }
+            raised = set()
+            for name in FEATURES:
+
+                def verdict_of(window: Finding, name: str = name) -> Any:
+                    return window.features[name]
+
+                if decide(history, verdict_of, patience=patience).action == "raise":
+                    raised.add(name)
             found.append(raised)
         return found
 
