@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from store.layout import Layout
     from store.registry import Registry
     from store.runs import RunStore
+    from workbench.desk.data import DataDesk
     from workbench.desk.drift import DriftDesk
     from workbench.desk.events import EventsDesk
     from workbench.desk.models import ModelsDesk
@@ -88,6 +89,12 @@ class Desk:
         from workbench.desk.serving import ServingDesk
 
         return ServingDesk(self)
+
+    @cached_property
+    def data(self) -> DataDesk:
+        from workbench.desk.data import DataDesk
+
+        return DataDesk(self)
 
     @cached_property
     def drift(self) -> DriftDesk:

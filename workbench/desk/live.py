@@ -1,4 +1,4 @@
-"""What the title line says: is a server running, and which versions are in production."""
+"""What the title line says: what is served, which versions are in production, what is watched."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ class Live:
     problem: str = ""
     alerts: int = 0
     """Open ones: not acknowledged, not silenced."""
+    watched: int | None = None
+    """How many pipelines' data the watcher watches; None where none runs."""
+    paused: int = 0
+    """How many of them pause."""
 
 
 def read_live(desk: Desk, before: Live) -> Live:
     """The state now; the registry is read only if it has changed since `before`."""
     from serve.control import running_server
 
-    server = running_server(desk.layout) if desk.project is not None else None
+    server, problem = running_server(desk.layout) if desk.project is not None else None, ""
     try:
         fingerprint = desk.registry.fingerprint()
         if fingerprint == before.fingerprint and not before.problem:
@@ -39,8 +43,24 @@ def read_live(desk: Desk, before: Live) -> Live:
                 (model.name, model.champion) for model in desk.registry.models() if model.champion is not None
             )
     except (WorkbenchError, OSError) as error:
-        return Live(server, before.champions, before.fingerprint, str(error), _alerts(desk, before))
-    return Live(server, champions, fingerprint, alerts=_alerts(desk, before))
+        champions, fingerprint, problem = before.champions, before.fingerprint, str(error)
+    watched, paused = _watched(desk, before)
+    return Live(server, champions, fingerprint, problem, _alerts(desk, before), watched, paused)
+
+
+def _watched(desk: Desk, before: Live) -> tuple[int | None, int]:
+    """What the watcher watches, and how much of it pauses; as before where the state file can't be read."""
+    from workbench.watching import running_watcher
+
+    if desk.project is None:
+        return None, 0
+    try:
+        watcher = running_watcher(desk.layout)
+    except WorkbenchError:
+        return before.watched, before.paused
+    if watcher is None:
+        return None, 0
+    return len(watcher.pipelines), sum(bool(row.get("paused")) for row in watcher.pipelines)
 
 
 def _alerts(desk: Desk, before: Live) -> int:

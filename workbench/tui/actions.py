@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from workbench.tui.action import Action
 from workbench.tui.screens import (
     compare_actions,
+    data_actions,
     drift_actions,
     events_actions,
     models_actions,
@@ -45,6 +46,7 @@ SCREENS: dict[str, ScreenEntry] = {
         ScreenEntry("models", "3", "Models", "models", "ModelsScreen", models_actions.ACTIONS),
         ScreenEntry("drift", "4", "Drift", "drift", "DriftScreen", drift_actions.ACTIONS, needs_project=True),
         ScreenEntry("serve", "5", "Serve", "serve", "ServeScreen", serve_actions.ACTIONS, needs_project=True),
+        ScreenEntry("data", "6", "Data", "data", "DataScreen", data_actions.ACTIONS, needs_project=True),
         ScreenEntry("events", "7", "Events", "events", "EventsScreen", events_actions.ACTIONS),
     )
 }

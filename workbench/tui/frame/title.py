@@ -32,14 +32,17 @@ class TitleLine(ClickLine):
         app = self._app
         cells = self.size.width
         left = f" workbench · {clean(app.place_name)}"
-        live, alerts = state_words(app.live), alert_words(app.live)
-        beside = width(alerts) + 3 if alerts else 0
+        live, watching, alerts = state_words(app.live), watch_words(app.live), alert_words(app.live)
+        beside = sum(width(words) + 3 for words in (watching, alerts) if words)
         room = cells - min(width(left), max(20, cells // 3)) - 3 - beside
         right = clip(live, max(0, room))
         left = clip(left, max(0, cells - width(right) - beside - 2))
         gap = " " * max(1, cells - width(left) - width(right) - beside - 1)
         tone = "$text-success" if app.live.server else "$foreground 60%"
         first = Content.assemble((left, "bold"), gap, (right, tone))
+        if watching:
+            paused = "$text-warning" if app.live.paused else "$text-success"
+            first = Content.assemble(first, "   ", (watching, paused))
         if alerts:
             first = Content.assemble(first, "   ", (alerts, "bold $text-warning"))
         tabs = [self._tab(entry.name, entry.key, entry.title) for entry in app.screens_here]
@@ -52,7 +55,7 @@ class TitleLine(ClickLine):
 
     def _facts(self) -> tuple[object, ...]:
         live = self._app.live
-        return self._app.place_name, state_words(live), alert_words(live), self.size.width
+        return self._app.place_name, state_words(live), watch_words(live), alert_words(live), self.size.width
 
     @property
     def _app(self) -> WorkbenchApp:
@@ -68,6 +71,15 @@ def state_words(live: Live) -> str:
     if live.server is not None:
         return f"● serving :{live.server.port} {champions}".rstrip()
     return f"○ not serving · {champions}" if champions else "○ not serving"
+
+
+def watch_words(live: Live) -> str:
+    """How many pipelines' data is watched, and whether they pause; nothing where nobody watches."""
+    if live.watched is None:
+        return ""
+    if live.paused and live.paused >= live.watched:
+        return "◎ paused"
+    return f"◉ watching {live.watched}" + (f", {live.paused} paused" if live.paused else "")
 
 
 def alert_words(live: Live) -> str:

@@ -1,0 +1,121 @@
+"""What the Data screen says in text: the watcher, a file with its validation report, a training's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual.content import Content
+
+from workbench.desk.data import FileRow, JobLog, JobRow, Watching
+from workbench.tui.screens.data_columns import bar, byte_size, mark
+from workbench.tui.widgets.cells import clean, clip
+from workbench.tui.widgets.formats import MISSING, duration, moment, number
+from workbench.tui.widgets.page import Cell, grid, heading, paragraph
+
+_MUTED = "$foreground 60%"
+_TONES = {
+    "muted": _MUTED,
+    "accent": "$text-accent",
+    "success": "$text-success",
+    "warning": "$text-warning",
+    "error": "$text-error",
+}
+
+
+def watching_line(state: Watching, cells: int, switching: str = "") -> Content:
+    """One or two lines: whether the watcher runs or pauses, what it waits for, what it watches."""
+    folders = " · ".join(map(clean, state.folders)) or "no folders: no pipeline yet"
+    if switching:
+        head, style, rest = f" ◐ {switching} …", "bold $text-warning", ""
+    elif state.watcher is None:
+        head, style = " ○ nobody watches", "bold"
+        rest = f"  o starts the watcher on {folders}"
+    elif state.is_paused:
+        head, style, rest = " ◎ paused", "bold $text-warning", f"  p goes on · {folders}"
+    else:
+        head, style, rest = " ◉ watching", "bold $text-success", f"  {folders}"
+    jobs = [f"{state.running} running"] if state.running else []
+    jobs += [f"{state.queued} queued"] if state.queued else []
+    told = f" · {' · '.join(jobs)}" if jobs else ""
+    room = max(0, cells - len(head) - len(told) - 1)
+    lines = [Content.assemble((head, style), (clip(rest, room), _MUTED), (told, "$text-accent"))]
+    notes = [(f"{name} waits for {text}", "$text-warning") for name, text in state.waits]
+    if not state.is_paused and (state.paused - {name for name, _ in state.waits}):
+        notes.append((f"paused: {', '.join(sorted(state.paused))}", "$text-warning"))
+    notes += [(text, "$text-error") for text in state.problems]
+    if notes:
+        tone = "$text-error" if state.problems else "$text-warning"
+        text = clip("   " + " · ".join(clean(text) for text, _ in notes), max(0, cells - 1))
+        lines.append(Content.styled(text, tone))
+    return Content("\n").join(lines)
+
+
+def file_page(row: FileRow, report: Mapping[str, Any] | None, cells: int) -> Content:
+    """A file, and what is wrong with it."""
+    file = row.file
+    about = f"{row.pipeline} · {mark(row.state)}"
+    parts = [heading(row.path, about, _TONES.get(row.tone or "", _MUTED))]
+    if row.reason:
+        parts.append(paragraph(row.reason, cells, _TONES.get(row.tone or "", "")))
+    if row.state == "quarantined":
+        parts.append(paragraph("No training reads it; it stays where it is. r lets it in.", cells, _MUTED))
+    parts += [Content(""), *_findings(report, cells), Content("")]
+    pairs: list[list[Cell]] = [
+        [("rows", _MUTED), (number(row.rows), "")],
+        [("size", _MUTED), (byte_size(row.size), "")],
+        [("changed", _MUTED), (moment(row.at), "")],
+        [("sha256", _MUTED), ((file.sha256 or MISSING)[:16], "")],
+    ]
+    pairs += [[("run", _MUTED), (file.run_id[:8], "")]] if file.run_id else []
+    pairs += [[("job", _MUTED), (file.job_id, "")]] if file.job_id else []
+    parts.append(grid(pairs, cells))
+    return Content("\n").join(parts)
+
+
+def _findings(report: Mapping[str, Any] | None, cells: int) -> list[Content]:
+    if report is None:
+        return [heading("validation", "nobody has read it yet: the watcher or a training does")]
+    findings = report.get("findings") or ()
+    if not findings:
+        return [heading("validation", "nothing was found to be wrong", "$text-success")]
+    errors = sum(finding["level"] == "error" for finding in findings)
+    others = len(findings) - errors
+    words = [f"{errors} error{'s' if errors != 1 else ''}"] if errors else []
+    words += [f"{others} warning{'s' if others != 1 else ''}"] if others else []
+    rows: list[list[Cell]] = [
+        [
+            ("✗" if finding["level"] == "error" else "▲", _level(finding)),
+            (str(finding["check"]), _level(finding)),
+            (str(finding["message"]), ""),
+        ]
+        for finding in findings
+    ]
+    return [heading("validation", ", ".join(words)), grid(rows, cells)]
+
+
+def job_page(row: JobRow, log: JobLog | None, cells: int) -> Content:
+    """A training: how far it is, and the end of what it wrote."""
+    job = row.job
+    took = f" · {duration(row.seconds)}" if row.seconds is not None else ""
+    parts = [heading(f"{row.pipeline} · {mark(row.state)}{took}", job.id)]
+    facts = [job.trigger, f"asked by {job.who}", f"run {job.run_id[:8]}" if job.run_id else ""]
+    facts += [f"v{job.version}" if job.version else ""]
+    parts.append(Content.styled(clip(clean(" · ".join(filter(None, facts))), cells), _MUTED))
+    if job.reason:
+        parts.append(paragraph(job.reason, cells))
+    if job.error:
+        parts.append(paragraph(job.error, cells, "$text-error"))
+    if row.progress is not None and row.share is not None:
+        left = row.progress.time_left_s
+        words = f"{bar(row.share)}  {row.doing}" + (f" · {duration(left)} left" if left is not None else "")
+        parts.append(Content.styled(clip(clean(words), cells), "$text-accent"))
+    if log is not None and log.job_id == job.id and log.lines:
+        parts += [Content(""), *(Content(clean(line)) for line in log.lines)]
+    elif row.state == "queued":
+        parts.append(paragraph("It waits for the watcher, which runs one training at a time.", cells, _MUTED))
+    return Content("\n").join(parts)
+
+
+def _level(finding: Mapping[str, Any]) -> str:
+    return "$text-error" if finding["level"] == "error" else "$text-warning"
