@@ -167,10 +167,11 @@ class SliceReader:
     ) -> RowFaults | None:
         """Look at the newest `rows` rows of a time one by one: values beyond limits, copies."""
         with self._reader.opened() as connection:
+            places = _places(connection, key)
             outside, present = [], []
             names = []
             for name, (low, high) in limits.items():
-                expression = _column(connection, key, name, is_text=False)
+                expression = _expression(places.get(name, []), is_text=False)
                 if expression is None or (low is None and high is None):
                     continue
                 beyond = [f"{expression} < {low!r}::DOUBLE"] if low is not None else []
@@ -291,13 +292,24 @@ def _schemas(connection: DuckDBPyConnection) -> dict[str, list[Feature]]:
     return found
 
 
-def _column(connection: DuckDBPyConnection, key: Key, name: str, *, is_text: bool = True) -> str | None:
-    """The SQL of a feature's value, over all feature schemas of the version; None where none has it."""
-    places = connection.execute(
-        "SELECT s.schema_id, s.kind, s.slot FROM schemas s JOIN models m USING (schema_id)"
-        " WHERE m.model = ? AND m.version = ? AND s.name = ?",
-        [key.model, key.version, name],
-    ).fetchall()
+def _column(connection: DuckDBPyConnection, key: Key, name: str) -> str | None:
+    """The SQL of a feature's value as text, whichever schema a row has; None where none has it."""
+    return _expression(_places(connection, key).get(name, []), is_text=True)
+
+
+def _places(connection: DuckDBPyConnection, key: Key) -> dict[str, list[tuple[str, str, int]]]:
+    """Where each feature of a version is kept: schema, list and slot."""
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for name, schema, kind, slot in connection.execute(
+        "SELECT s.name, s.schema_id, s.kind, s.slot FROM schemas s JOIN models m USING (schema_id)"
+        " WHERE m.model = ? AND m.version = ?",
+        [key.model, key.version],
+    ).fetchall():
+        found.setdefault(name, []).append((schema, kind, slot))
+    return found
+
+
+def _expression(places: Sequence[tuple[str, str, int]], *, is_text: bool) -> str | None:
     wanted = [(schema, kind, slot) for schema, kind, slot in places if is_text or kind == "numeric"]
     if not wanted:
         return None
