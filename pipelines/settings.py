@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipelines.monitor_settings import MonitorSettings
 from pipelines.schedules import check_cron, check_timezone
+from pipelines.score_settings import ScoreSettings
 from pipelines.search_settings import SearchSettings
 from store.settings_base import Settings
 
@@ -284,6 +285,8 @@ class PipelineSettings(_Validated):
     monitor: MonitorSettings = MonitorSettings()
     retrain: RetrainSettings = RetrainSettings()
     limits: LimitSettings = LimitSettings()
+    score: ScoreSettings | None = None
+    """Files that the watcher scores by the clock."""
 
     @field_validator("threshold")
     @classmethod

@@ -25,6 +25,8 @@ from store.locks import lock_holder, locked
 
 if TYPE_CHECKING:
     from pipelines.request import TrainRequest
+    from pipelines.scheduled_scoring import ScheduledScoring
+    from pipelines.score_job import ScoreRequest
     from pipelines.settings import PipelineSettings
     from pipelines.watch_loop import Task, WatchLoop
     from store.jobs import Job
@@ -207,6 +209,7 @@ def watch(
 
     Sets signal handlers, so it belongs into the main thread of a process of its own.
     """
+    from pipelines.scheduled_scoring import ScheduledScoring
     from pipelines.watch_loop import WatchLoop
 
     layout = project.layout.ensure()
@@ -226,10 +229,13 @@ def watch(
                     on_ready(info)
                 said[:] = [now, content]
 
-        loop = WatchLoop(layout, current.pipelines, current.request, tasks=_tasks(current), on_round=describe)
-        with _ended_by_signals(loop):
+        scoring = ScheduledScoring(layout, current.scorings)
+        tasks = _tasks(current, scoring)
+        loop = WatchLoop(layout, current.pipelines, current.request, tasks=tasks, on_round=describe)
+        with _ended_by_signals(loop), contextlib.closing(scoring):
             if is_once:
                 loop.run_once()
+                scoring.finish()
             else:
                 loop.run()
 
@@ -312,6 +318,26 @@ class _Current:
             trusted_types=project.settings.serve.trusted_types,
         )
 
+    def scorings(self) -> Mapping[str, ScoreRequest]:
+        """The scorings by the clock that the settings want, by pipeline."""
+        from pipelines.score_job import ScoreRequest
+
+        project = self.project
+        return {
+            name: ScoreRequest(
+                pipeline=name,
+                model=settings.model or name,
+                settings=settings.score,
+                layout=project.layout,
+                store=project.settings.store,
+                tracking_uri=project.settings.tracking.uri,
+                trusted_types=tuple(project.settings.serve.trusted_types),
+                nice=settings.limits.nice,
+            )
+            for name, settings in project.settings.pipelines.items()
+            if settings.score is not None
+        }
+
     def _look(self) -> tuple[int, int] | None:
         from store.layout import SETTINGS_FILE
 
@@ -322,14 +348,15 @@ class _Current:
         return status.st_mtime_ns, status.st_size
 
 
-def _tasks(current: _Current) -> list[Task]:
-    """Work of other rooms that the watcher hosts."""
+def _tasks(current: _Current, scoring: ScheduledScoring) -> list[Task]:
+    """Work that the watcher hosts besides its own."""
     from pipelines.watch_loop import Task
 
     tasks = [
         Task("alert delivery", 2.0, _Delivery(current).step),
         Task("monitor", MONITOR_S, _Monitor(current).step),
         Task("champions", MONITOR_S, _Champions(current).step),
+        Task("scoring", 1.0, scoring.step),
     ]
     parent = os.environ.pop("WORKBENCH_WATCH_PARENT", None)
     if parent is not None:
