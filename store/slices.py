@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from store.counts import Counts
-from store.database import arrow_batches
+from store.database import ATTACHED, arrow_batches, reading
 from store.histograms import N_EXTRA, SeriesKind, Tally, bins_of, tally
 from store.layout import Layout
 from store.predictions import PredictionReader
@@ -87,6 +87,7 @@ class SliceReader:
     """Counts rows of one project's prediction log; rows still in the spool are included."""
 
     def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._reader = PredictionReader(layout)
 
     @property
@@ -98,15 +99,18 @@ class SliceReader:
         """Predictions by version, role and five minutes, oldest first; what isn't folded yet is not in it."""
         import duckdb
 
-        with self._reader.opened() as connection:
+        with reading(self._layout) as (connection, missing):
+            if missing is not None:
+                return []
             try:
                 rows = connection.execute(
-                    "SELECT model, version, role, epoch_us(bucket), sum(predictions)::BIGINT FROM log.volumes"
+                    "SELECT model, version, role, epoch_us(bucket), sum(predictions)::BIGINT"
+                    f" FROM {ATTACHED}.volumes"
                     " WHERE bucket >= ? GROUP BY ALL ORDER BY 4",
                     [since.astimezone(UTC).replace(tzinfo=None)],
                 ).fetchall()
             except duckdb.CatalogException:
-                return []  # nothing folded yet, or the file is held by somebody
+                return []  # tables of an older version, that the next fold brings up to date
         return [
             Volume(Key(model, version, role), datetime.fromtimestamp(bucket / 1e6, UTC), predictions)
             for model, version, role, bucket, predictions in rows
