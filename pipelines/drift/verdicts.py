@@ -253,7 +253,7 @@ def _what(sample: Sample, evidence: Evidence) -> str:
 
 
 def _p(p: float) -> str:
-    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}" if p > 0 else "0"
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}" if p > 0 else "< 1e-300"
 
 
 def _distribution(sample: Sample) -> dict[str, Any]:

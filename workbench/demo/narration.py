@@ -131,8 +131,11 @@ def _next_commands(summary: Summary, is_serving: bool) -> list[tuple[str, str]]:
         ("workbench runs list", "every run with its settings and metrics"),
         ("workbench models history bikes", "who promoted what, when and why"),
         ("workbench models rollback bikes", "yesterday's champion back in production"),
+        ("workbench monitor bikes", "what drifted, how far, and what it cost"),
+        ("workbench report bikes --html bikes.html", "the same as a page for a colleague"),
+        ("workbench watch &", "from here on new data trains by itself"),
         ("cp data/later/2011-04.csv data/bikes/", "April arrives …"),
-        ("workbench train bikes --promote auto", "… and a model that knows it replaces the champion"),
+        ("workbench models promote bikes", "… and the model that knows it replaces the champion"),
         ('workbench store sql "select * from predictions limit 5"', "every prediction, with SQL"),
     ]
     if not is_serving:
