@@ -77,7 +77,8 @@ class FileRow:
 
     @property
     def reason(self) -> str:
-        return self.file.reason or ""
+        """Why it is in this state, without its own name, which is beside it."""
+        return (self.file.reason or "").removeprefix(self.path).lstrip()
 
     @property
     def tone(self) -> str | None:

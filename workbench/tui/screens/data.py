@@ -45,8 +45,8 @@ class DataScreen(DataQuestions, WorkbenchScreen):
         #details { height: 2fr; min-height: 5; padding: 0 1; }
         .-hidden { display: none; }
         &.-wide #of-body { layout: horizontal; }
-        &.-wide #rows { width: 3fr; height: 1fr; }
-        &.-wide #details { width: 2fr; height: 1fr; }
+        &.-wide #rows { width: 5fr; height: 1fr; }
+        &.-wide #details { width: 3fr; height: 1fr; }
     }
     """
 

@@ -27,12 +27,12 @@ _MARKS = {
 def file_columns() -> list[Column[FileRow]]:
     return [
         Column("path", "file", min_width=16, max_width=60),
-        Column("pipeline", "pipeline", max_width=16, style=lambda row, value: "muted"),
         Column("state", "state", format=mark, style=lambda row, value: row.tone, min_width=10),
         Column("rows", "rows", align="right", format=number, descending_first=True),
+        Column("reason", "reason", flex=1, min_width=12, max_width=200),
+        Column("pipeline", "pipeline", max_width=16, style=lambda row, value: "muted"),
         Column("size", "size", align="right", format=byte_size, descending_first=True),
         Column("at", "changed", format=moment, descending_first=True, style=lambda row, value: "muted"),
-        Column("reason", "reason", flex=1, min_width=10, max_width=200),
     ]
 
 

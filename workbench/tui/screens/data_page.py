@@ -14,6 +14,8 @@ from workbench.tui.widgets.formats import MISSING, duration, moment, number
 from workbench.tui.widgets.page import Cell, grid, heading, paragraph
 
 _MUTED = "$foreground 60%"
+_PLAIN = ("the training before it", "the pause to end")
+"""What is waited for and the first line says anyway."""
 _TONES = {
     "muted": _MUTED,
     "accent": "$text-accent",
@@ -40,14 +42,13 @@ def watching_line(state: Watching, cells: int, switching: str = "") -> Content:
     told = f" · {' · '.join(jobs)}" if jobs else ""
     room = max(0, cells - len(head) - len(told) - 1)
     lines = [Content.assemble((head, style), (clip(rest, room), _MUTED), (told, "$text-accent"))]
-    notes = [(f"{name} waits for {text}", "$text-warning") for name, text in state.waits]
-    if not state.is_paused and (state.paused - {name for name, _ in state.waits}):
-        notes.append((f"paused: {', '.join(sorted(state.paused))}", "$text-warning"))
-    notes += [(text, "$text-error") for text in state.problems]
+    notes = [f"{name} waits for {text}" for name, text in state.waits if text not in _PLAIN]
+    if state.paused and not state.is_paused:
+        notes.append(f"paused: {', '.join(sorted(state.paused))}")
+    notes += state.problems
     if notes:
         tone = "$text-error" if state.problems else "$text-warning"
-        text = clip("   " + " · ".join(clean(text) for text, _ in notes), max(0, cells - 1))
-        lines.append(Content.styled(text, tone))
+        lines.append(Content.styled(clip("   " + clean(" · ".join(notes)), max(0, cells - 1)), tone))
     return Content("\n").join(lines)
 
 
@@ -56,7 +57,8 @@ def file_page(row: FileRow, report: Mapping[str, Any] | None, cells: int) -> Con
     file = row.file
     about = f"{row.pipeline} · {mark(row.state)}"
     parts = [heading(row.path, about, _TONES.get(row.tone or "", _MUTED))]
-    if row.reason:
+    findings = (report or {}).get("findings") or ()
+    if row.reason and file.reason not in [finding["message"] for finding in findings]:
         parts.append(paragraph(row.reason, cells, _TONES.get(row.tone or "", "")))
     if row.state == "quarantined":
         parts.append(paragraph("No training reads it; it stays where it is. r lets it in.", cells, _MUTED))

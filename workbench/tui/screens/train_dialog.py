@@ -57,7 +57,13 @@ class TrainDialog(Asking, ModalScreen[TrainWish | None]):
                 yield Static("reason", classes="-name")
                 yield Input(placeholder="why; kept with the run", compact=True, id="reason")
             yield Static("parameters for this training, KEY=VALUE a line", classes="-keys", markup=False)
-            yield TextArea(self._text(self._form.chosen), compact=True, tab_behavior="focus", id="lines")
+            yield TextArea(
+                self._text(self._form.chosen),
+                compact=True,
+                tab_behavior="focus",
+                placeholder="params.max_depth=5",
+                id="lines",
+            )
             yield Static("", classes="-problem", markup=False)
             yield Static("enter or ^s  train   tab  next field   esc  cancel", classes="-keys", markup=False)
 
