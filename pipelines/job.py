@@ -116,7 +116,7 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
             os.nice(request.settings.limits.nice)
         log = WarningLog()
         log.install()
-        _import_libraries()
+        import_libraries()
         from pipelines.recorder import RunRecorder
         from pipelines.training import Training
 
@@ -145,7 +145,7 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
         }, known.exit_code
 
 
-def _import_libraries() -> None:
+def import_libraries() -> None:
     """Import what both threads share before the second one starts: a module imported by two threads at once
     may be seen half-made."""
     for name in (

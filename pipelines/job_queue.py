@@ -7,10 +7,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
+from typing import IO
 
-from pipelines.launch import DIED, settle_dead_jobs, train
+from pipelines.forked import ForkServer
+from pipelines.launch import DIED, JobProcess, settle_dead_jobs, train
 from pipelines.request import TrainEvent, TrainRequest
 from pipelines.retrain import LIVE, WANTED_FILE, queue_again, wanted_request
 from store.alerts import clear_alert, raise_alert
@@ -23,6 +26,8 @@ from store.locks import lock_holder
 log = logging.getLogger("workbench.watch")
 
 _DEATHS = 3
+IDLE_S = 180.0
+"""How long the process that jobs are forked from waits for another one."""
 _PAUSES_S = (5.0, 30.0, 120.0, 600.0)
 """Before a training that failed for something that can pass is tried again."""
 
@@ -85,6 +90,8 @@ class JobQueue:
         self._job: Job | None = None
         self._is_stopping = False
         self._not_before: dict[str, float] = {}
+        self._server: ForkServer | None = None
+        self._ended_at = 0.0
 
     @property
     def running(self) -> Job | None:
@@ -95,6 +102,7 @@ class JobQueue:
         if self._is_stopping or (self._thread is not None and self._thread.is_alive()):
             return
         now = time.monotonic()
+        self._end_idle_server(now)
         for job in reversed(list_jobs(self._layout, states=("queued",))):
             if self._not_before.get(job.id, 0.0) > now:
                 continue
@@ -107,6 +115,13 @@ class JobQueue:
     def stop(self, timeout_s: float = 20.0) -> None:
         """End the training that runs; it is queued again for whoever comes next."""
         self._is_stopping = True
+        try:
+            self._stop_training(timeout_s)
+        finally:
+            if self._server is not None:
+                self._server.close()
+
+    def _stop_training(self, timeout_s: float) -> None:
         thread, job = self._thread, self._job
         if thread is None or not thread.is_alive() or job is None:
             return
@@ -123,7 +138,12 @@ class JobQueue:
         layout, key = self._layout, f"job_failed:{job.pipeline}"
         try:
             request = wanted_request(layout, job) or self._make_request(job)
-            result = train(request, on_event=lambda event: self._on_event(job, event), job_id=job.id)
+            result = train(
+                request,
+                on_event=lambda event: self._on_event(job, event),
+                job_id=job.id,
+                start=self._start,
+            )
             log.info("%s: job %s is done, run %s", job.pipeline, job.id, result.run_id)
             clear_alert(layout, key, reason=f"job {job.id} came to its end", quiet=True)
         except Exception as error:
@@ -132,7 +152,21 @@ class JobQueue:
             with suppress(WorkbenchError):
                 return_files(layout)
             self._job = None
+            self._ended_at = time.monotonic()
             self._on_change()
+
+    def _start(
+        self, folder: Path, environment: Mapping[str, str], log_file: IO[bytes], cwd: Path
+    ) -> JobProcess:
+        if self._server is None or not self._server.is_alive:
+            self._server = ForkServer(environment, cwd, self._layout.run / "watch.log")
+        return self._server.start(folder, environment, log_file, cwd)
+
+    def _end_idle_server(self, now: float) -> None:
+        """What waits for a next job takes 200 MB."""
+        if self._server is not None and now - self._ended_at > IDLE_S:
+            self._server.close()
+            self._server = None
 
     def _failed(self, job: Job, error: Exception, key: str) -> None:
         layout = self._layout

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 import store.errors
+from pipelines.forked import ForkedChild
 from pipelines.job_report import JobReport
 from pipelines.request import PromotePolicy, TrainEvent, TrainRequest, TrainResult
 from pipelines.supervision import GRACE_S, Supervisor
@@ -26,6 +27,9 @@ from store.tracking import open_runs, resolve_uri, tracking_environment
 
 __all__ = ["PromotePolicy", "TrainEvent", "TrainRequest", "TrainResult", "train"]
 
+JobProcess: TypeAlias = "subprocess.Popen[str] | ForkedChild"
+Starter: TypeAlias = Callable[[Path, Mapping[str, str], IO[bytes], Path], JobProcess]
+"""Makes the process of a job, leader of a session of its own: from its folder, environment, log and cwd."""
 DIED = "its process died"
 REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "log"
 
@@ -35,11 +39,13 @@ def train(
     *,
     on_event: Callable[[TrainEvent], None] | None = None,
     job_id: str | None = None,
+    start: Starter | None = None,
 ) -> TrainResult:
     """Train in a child process and wait for it; `job_id` is that of a queued job, where it is one.
 
-    Progress goes to `on_event`. KeyboardInterrupt ends the child, marks its run KILLED and its job cancelled.
-    Raises BusyError while the same pipeline is being trained, and whatever error ended the child.
+    `start` makes the process, a new interpreter unless given. Progress goes to `on_event`. KeyboardInterrupt
+    ends the child, marks its run KILLED and its job cancelled. Raises BusyError while the same pipeline is
+    being trained, and whatever error ended the child.
     """
     layout = request.layout.ensure()
     lock = layout.run / f"train-{request.pipeline}.lock"
@@ -70,7 +76,7 @@ def train(
                 pid=os.getpid(),
                 job_id=job_id,
             )
-        return _run(request, job_id, folder, on_event)
+        return _run(request, job_id, folder, on_event, start or _start)
 
 
 def settle_dead_jobs(layout: Layout, jobs: Iterable[Job]) -> list[Job]:
@@ -94,26 +100,20 @@ def _as_json(layout: Layout) -> dict[str, str]:
 
 
 def _run(
-    request: TrainRequest, job_id: str, folder: Path, on_event: Callable[[TrainEvent], None] | None
+    request: TrainRequest,
+    job_id: str,
+    folder: Path,
+    on_event: Callable[[TrainEvent], None] | None,
+    start: Starter,
 ) -> TrainResult:
     layout = request.layout
     run_id: str | None = None
-    child: subprocess.Popen[str] | None = None
+    child: JobProcess | None = None
     supervisor: Supervisor | None = None
     is_ended = False
     try:
         with (folder / LOG_FILE).open("wb") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "pipelines.job", str(folder)],
-                stdin=subprocess.PIPE,  # its end tells the child that this process is gone
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=layout.root,
-                env=_environment(request),
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,
-            )
+            child = start(folder, environment_of(request), log, layout.root)
         update_job(layout, job_id, pid=child.pid)
         document: Mapping[str, Any] | None = None
         report = JobReport(layout, job_id, request.pipeline)
@@ -134,7 +134,7 @@ def _run(
         if supervisor.reason is not None and (document is None or "error" in document):
             kind = "" if supervisor.is_cancelled else "the training was ended: "
             raise TrainingError(kind + supervisor.reason, f"Its log: {folder / LOG_FILE}.")
-        result = _outcome(document, folder, child.returncode, job_id)
+        result = _outcome(document, folder, child.returncode or 0, job_id)
         report.finish()
         refused = result.gate is not None and not result.gate.accepted and result.version is None
         update_job(
@@ -168,11 +168,25 @@ def _run(
                         pipe.close()
 
 
+def _start(folder: Path, environment: Mapping[str, str], log: IO[bytes], cwd: Path) -> JobProcess:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines.job", str(folder)],
+        stdin=subprocess.PIPE,  # its end tells the child that this process is gone
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=cwd,
+        env=environment,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+
+
 def _words(error: BaseException) -> str:
     return error.message if isinstance(error, WorkbenchError) else str(error)
 
 
-def _environment(request: TrainRequest) -> dict[str, str]:
+def environment_of(request: TrainRequest) -> dict[str, str]:
     """The child's environment: MLflow's variables, and no way to import the project's own folders by name."""
     environment = {
         **os.environ,
@@ -185,7 +199,7 @@ def _environment(request: TrainRequest) -> dict[str, str]:
     return environment
 
 
-def _messages(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+def _messages(child: JobProcess) -> Iterator[dict[str, Any]]:
     assert child.stdout is not None
     for line in child.stdout:
         with contextlib.suppress(ValueError):
@@ -224,7 +238,7 @@ def _death(folder: Path, returncode: int) -> str:
     return f"the training process ended with code {returncode}{last}"
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _end(child: JobProcess) -> None:
     """Ask the child to end, and see that it does, with everything it started."""
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
@@ -242,7 +256,7 @@ def _finish_run(request: TrainRequest, run_id: str, status: str) -> None:
     """Give the run of a child that could not do it itself its final status."""
     subprocess.run(
         [sys.executable, "-m", "pipelines.job", "--finish", run_id, status],
-        env=_environment(request),
+        env=environment_of(request),
         cwd=request.layout.root,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
