@@ -81,7 +81,8 @@ def test_a_quarantined_file_is_released_with_a_reason(desk: Desk) -> None:
     with pytest.raises(UsageError, match="needs a reason"):
         data_changes.release(desk, row, None)
     data_changes.release(desk, row, "they know")
-    assert [(row.state, row.reason) for row in desk.data.files()][0] == ("ready", "released: they know")
+    first = desk.data.files()[0]
+    assert (first.state, first.reason) == ("ready", "released: they know")
     assert read_events(desk.layout, what="data_released")[0].reason == "they know"
 
 
