@@ -236,7 +236,10 @@ class LiveDrift:
         key, profile, options = watched.key, watched.profile, watched.options
         baseline, reference_rows, note = self._baseline(watched, window)
         samples = []
+        segmented_by = segment.partition("=")[0]
         for feature in profile.features:
+            if feature.name == segmented_by:
+                continue  # all of a segment's rows have the same value of it
             counts = window.counts.get(("feature", feature.name))
             samples.append(
                 Sample(feature, counts or _nothing(feature.counts), baseline.get(("feature", feature.name)))

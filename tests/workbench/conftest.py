@@ -9,10 +9,13 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from store.layout import Layout
 
 SETTINGS = """\
 [project]
@@ -219,3 +222,104 @@ def add_model(project: Path, make_run: Callable[..., str], workbench: Workbench)
         return run_id
 
     return add
+
+
+NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
+
+
+@dataclass
+class Drifting:
+    """A project whose regression of bikes was trained on 2,000 rows and is asked as a test says."""
+
+    root: Path
+    layout: Layout
+    seed: int = 6
+
+    def train(self, version: int = 1) -> None:
+        """Publish the reference of a version."""
+        from store.profile import build_profile
+        from store.references import publish_reference
+
+        temp, season, hum = self._rows(2000, 0.0)
+        columns = {"temp": temp, "season": season, "hum": hum}
+        kinds: Any = {"temp": "numeric", "season": "categorical", "hum": "numeric"}
+        profile = build_profile(columns, kinds, temp * 10, task="regression")
+        publish_reference(self.layout, "bikes", version, profile)
+
+    def ask(self, rows: int, at: datetime, *, shift: float = 0.0, labelled: bool = False) -> None:
+        """Predictions of `temp`, moved by `shift`, one after the other; the truth differs by one or more."""
+        import numpy as np
+
+        from store.log import FeatureSchema, PredictionLog, new_prediction_ids
+        from store.settings import StoreSettings
+
+        temp, season, hum = self._rows(rows, shift)
+        ids = new_prediction_ids(rows)
+        log = PredictionLog(self.layout, StoreSettings())
+        assert log.append(
+            model="bikes",
+            version=1,
+            schema=FeatureSchema(("temp", "season", "hum"), ("numeric", "categorical", "numeric")),
+            prediction_ids=ids,
+            predicted_at=at,
+            predictions=(temp * 10).tolist(),
+            probability=None,
+            probabilities=None,
+            classes=None,
+            numeric=np.column_stack([temp, hum]).tolist(),
+            categorical=[[one] for one in season],
+            latency_ms=0.3,
+        )
+        if labelled:
+            truth = [value * 10 + 1 + place % 3 for place, value in enumerate(temp)]
+            assert log.append_feedback([(one, true, None) for one, true in zip(ids, truth, strict=True)])
+        log.close()
+
+    def hours(self, *shifts: float, rows: int = 600, labelled: bool = False) -> None:
+        """Rows in each of the hours before noon, and what the monitor makes of them at noon."""
+        for place, shift in enumerate(shifts):
+            at = NOON - timedelta(hours=len(shifts) - place, minutes=-20)
+            self.ask(rows, at, shift=shift, labelled=labelled)
+        self.look()
+
+    def look(self) -> None:
+        from store.fold import fold
+        from store.settings import StoreSettings
+        from workbench.monitoring import Monitor
+
+        fold(self.layout, StoreSettings())
+        assert Monitor(self.root).tick(NOON + timedelta(minutes=1)).problems == ()
+
+    def _rows(self, rows: int, shift: float) -> tuple[Any, Any, Any]:
+        import numpy as np
+
+        rng = np.random.default_rng(self.seed)
+        self.seed += 1
+        seasons = ["spring", "fall"] if not shift else ["spring", "fall", "winter"]
+        return rng.normal(20 + shift, 5, rows), rng.choice(seasons, rows), rng.uniform(0, 1, rows)
+
+
+@pytest.fixture(scope="session")
+def make_drifting() -> Callable[[Path], Drifting]:
+    """Makes a project named shop in which predictions of one model may drift; its reference is published."""
+
+    def make(root: Path) -> Drifting:
+        (root / "mlruns").mkdir(parents=True)
+        (root / "workbench.toml").write_text(
+            '[project]\nname = "shop"\n\n[pipelines.bikes]\ndata = "d.csv"\ntarget = "n"\n'
+            '[pipelines.bikes.monitor]\nsegments = ["season"]\n'
+        )
+        made = Drifting(root, Layout.of(root).ensure())
+        made.train()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def drifting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_drifting: Callable[[Path], Drifting]
+) -> Drifting:
+    """Such a project."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return make_drifting(tmp_path / "drifting")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from workbench.desk.drift_rows import DriftRow, rows_of, worst
 
 if TYPE_CHECKING:
     from store.series import SeriesReader
+    from store.slices import Key
     from workbench.desk.desk import Desk
     from workbench.monitoring import Monitor
 
@@ -108,7 +109,9 @@ class DriftDesk:
             models = self._desk.models.models()
             stamp = (wanted, id(models), self._stamp())
             if stamp != self._seen:
-                self._view = self._make(wanted)
+                made = self._make(wanted)
+                if made != self._view:
+                    self._view = made
                 self._seen = stamp
             return self._view
 
@@ -135,7 +138,12 @@ class DriftDesk:
         alerts = tuple(
             sorted(
                 list_alerts(self._layout, states=LIVE, model=shown.model),
-                key=lambda one: (one.state != "open", -_SEVERITIES.index(one.severity)),
+                key=lambda one: (
+                    one.state != "open",
+                    -_SEVERITIES.index(one.severity),
+                    bool(one.details.get("segment")),
+                    one.message,
+                ),
             )
         )
         deployments = self._deployments(shown.model)
@@ -200,7 +208,7 @@ class DriftDesk:
         key = Key(shown.model, shown.version, shown.role)
         setting = self._window_setting(shown.model)
         if wanted.window is not None and not wanted.segment:
-            return self._judge().history(key, window=wanted.window), _words(wanted.window)
+            return self._judged_now(key, wanted.window), _words(wanted.window)
         found = recent(
             self._layout,
             shown.model,
@@ -210,11 +218,16 @@ class DriftDesk:
             limit=HISTORY,
         )[::-1]
         if len(found) < _FEWEST and not wanted.segment and report["current_rows"]:
-            return self._judge().history(key, window=_SHORTEST), _words(_SHORTEST)
+            return self._judged_now(key, _SHORTEST), _words(_SHORTEST)
         newest = _finding(report)
         if newest is not None and (not found or newest.end > found[-1].end):
             found.append(newest)
         return found, _words(setting)
+
+    def _judged_now(self, key: Key, window: str) -> list[Finding]:
+        """Alike for windows that are, whenever they are judged."""
+        found = self._judge().history(key, window=window)
+        return [replace(one, evaluated_at=one.end) for one in found]
 
     def _performance(
         self, shown: WatchedVersion, report: Mapping[str, Any], history: Sequence[Finding]
@@ -308,6 +321,7 @@ def _finding(report: Mapping[str, Any]) -> Finding | None:
         severity=report["severity"],
         features={one["name"]: one for one in report["features"]},
         prediction=report["prediction"],
+        evaluated_at=datetime.fromisoformat(report["created_at"]),
     )
 
 

@@ -31,6 +31,7 @@ class PerformanceMoment:
     """The metrics of the predictions between two times, by name."""
 
     start: datetime
+    end: datetime
     metrics: Mapping[str, Measured] = field(default_factory=dict)
 
 
@@ -41,7 +42,11 @@ def performance_over_time(
     points = reader.performance(
         shown.model, shown.version, start=start, end=end, points=POINTS, role=shown.role
     )
-    return tuple(PerformanceMoment(point.start, _metrics(point)) for point in points)
+    ends = [*(point.start for point in points[1:]), end]
+    return tuple(
+        PerformanceMoment(point.start, min(until, end), _metrics(point))
+        for point, until in zip(points, ends, strict=True)
+    )
 
 
 def trend(moments: Sequence[PerformanceMoment], metric: str) -> tuple[float | None, ...]:

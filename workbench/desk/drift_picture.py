@@ -109,14 +109,17 @@ def _performance(view: DriftView, row: DriftRow) -> EffectOverTime:
     source: Mapping[str, Any] = row.source
     metric, was = source["metric"], source.get("reference")
     found = () if source.get("estimated") else view.performance
-    measured = [(moment.start.timestamp(), moment.metrics.get(metric)) for moment in found]
+    measured = [(moment.end.timestamp(), moment.metrics.get(metric)) for moment in found]
     if not any(one for _, one in measured):
         at = view.history[-1].end.timestamp() if view.history else 0.0
-        measured = [(at, Measured(row.value, source.get("low"), source.get("high")))] if row.value else []
+        low, high = source.get("low"), source.get("high")
+        measured = [] if row.value is None else [(at, Measured(row.value, low, high))]
+    if measured and view.history:
+        measured.insert(0, (min(view.history[0].start.timestamp(), measured[0][0]), None))
     x = tuple(at for at, _ in measured)
+    when = "estimated before labels come" if source.get("estimated") else "by the time of the prediction"
     return EffectOverTime(
-        title=f"{row.name} · over time"
-        + (", estimated before labels come" if source.get("estimated") else ""),
+        title=f"{row.name} · {when}",
         x=x,
         y=tuple(None if one is None else one.value for _, one in measured),
         low=tuple(None if one is None else one.low for _, one in measured),

@@ -160,14 +160,10 @@ def _performance(
 ) -> DriftRow:
     low, high, was = one.get("low"), one.get("high"), one.get("reference")
     parts = []
-    if low is not None and high is not None:
-        parts.append(f"[{low:.4g}, {high:.4g}]")
     if was is not None:
-        parts.append(f"was {was:.4g}")
-    if one.get("estimated"):
-        parts.append("estimated")
-    if one.get("dropped"):
-        parts.append("▼ dropped")
+        parts.append(f"was {was:.3g}")
+    if low is not None and high is not None:
+        parts.append(f"[{low:.3g}, {high:.3g}]")
     alert = next((each for each in alerts if each.kind in ("performance", "concept")), None)
     return DriftRow(
         kind="performance",

@@ -28,11 +28,11 @@ from workbench.tui.widgets.table import TableFilter, TableState, VirtualTable
 from workbench.tui.widgets.table.messages import RowHighlighted, RowSelected
 
 _SILENCES = (
-    Choice("1", "for an hour", "1"),
-    Choice("8", "for 8 hours", "2"),
-    Choice("24", "for a day", "3"),
-    Choice("168", "for a week", "4"),
-    Choice("0", "no longer: tell it again", "5"),
+    Choice("1", "for an hour", "h"),
+    Choice("8", "for 8 hours", "s"),
+    Choice("24", "for a day", "d"),
+    Choice("168", "for a week", "w"),
+    Choice("0", "no longer: tell it again", "o"),
 )
 
 
@@ -60,6 +60,7 @@ class DriftScreen(WorkbenchScreen):
         #over-time { width: 3fr; }
         #shape { width: 2fr; }
         #why { display: none; padding: 0 1; height: 1fr; }
+        &.-shapeless #shape { display: none; }
         &.-alarmed #alerts { display: block; }
         &.-low #pictures, &.-middle.-alerting #pictures { display: none; }
         &.-low #alerts, &.-middle #alerts { display: none; height: 2fr; }
@@ -161,8 +162,9 @@ class DriftScreen(WorkbenchScreen):
         self.query_one("#over-time").border_title = picture.title if picture is not None else "over time"
         self.query_one("#effect", Chart).set_data(chart_of(picture))
         bins = None if row is None else distribution(row)
-        self.query_one("#shape").border_title = "reference ▒ now █" if bins is not None else "distribution"
-        self.query_one("#distribution", DistributionView).set_bins(bins_of(bins), empty_text="none of this")
+        self.set_class(bins is None, "-shapeless")
+        self.query_one("#shape").border_title = "reference ▒ now █"
+        self.query_one("#distribution", DistributionView).set_bins(bins_of(bins))
         if self.has_class("-explaining") and row is not None and view.report is not None:
             is_another = row.id != self._explained
             self._explained = row.id

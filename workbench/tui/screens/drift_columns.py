@@ -58,7 +58,7 @@ def alert_columns() -> list[Column[Alert]]:
     return [
         Column("severity", "alert", value=_alert_severity, style=_alert_tone, width=10),
         Column("since", "since", format=_when, style=lambda alert, value: "muted", width=6),
-        Column("message", "message", flex=1, min_width=20, max_width=200),
+        Column("message", "message", value=_message, flex=1, min_width=20, max_width=200),
         Column("state", "state", value=_state, style=_state_tone, min_width=6),
         Column("id", "id", hidden=True),
     ]
@@ -83,17 +83,20 @@ def _effect(value: object) -> str:
 
 
 def _trend(row: DriftRow) -> str:
-    if row.scale is None:
-        return sparkline(row.trend, _TREND_CELLS)
-    return sparkline(row.trend, _TREND_CELLS, low=0.0, high=row.scale)
+    low = None if row.scale is None else 0.0
+    return sparkline(row.trend, _TREND_CELLS, low=low, high=row.scale).rjust(_TREND_CELLS)
 
 
 def _severity(row: DriftRow) -> str:
+    if row.kind == "performance":
+        return (
+            "▼ dropped" if row.source.get("dropped") else "estimated" if row.source.get("estimated") else ""
+        )
     return _WORDS.get(row.severity, row.severity)
 
 
 def _rank(value: Any) -> int:
-    order = ("", "too few", "ok", "watch", "warning", "critical")
+    order = ("", "estimated", "too few", "ok", "watch", "warning", "critical", "▼ dropped")
     return order.index(value) if value in order else 0
 
 
@@ -115,6 +118,11 @@ def _note_tone(row: DriftRow, _value: Any) -> str | None:
 
 def _share(value: object) -> str:
     return f"{value:.1%}" if isinstance(value, float) else MISSING
+
+
+def _message(alert: Alert) -> str:
+    """Without the name of the version, which stands over the table."""
+    return alert.message.removeprefix(f"{alert.model} version {alert.version}").lstrip(": ")
 
 
 def _alert_severity(alert: Alert) -> str:

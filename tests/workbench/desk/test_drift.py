@@ -1,0 +1,175 @@
+"""What the Drift screen asks: the ranking, its history, performance, segments, alerts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from store.alerts import get_alert
+from store.findings import Finding
+from workbench.desk.desk import Desk, open_desk
+from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, spelled
+from workbench.desk.drift_picture import distribution, over_time
+from workbench.desk.drift_rows import DriftRow, rows_of
+from workbench.desk.place import find_place
+
+NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def desk_of(drifting: Any) -> Desk:
+    return open_desk(find_place(drifting.root))
+
+
+def by_name(view: DriftView) -> dict[str, DriftRow]:
+    return {row.name: row for row in view.rows}
+
+
+def judged(name: str, effect: float, severity: str, **other: Any) -> dict[str, Any]:
+    """A feature as a report has it."""
+    return {
+        "name": name,
+        "effect": effect,
+        "severity": severity,
+        "flagged": severity in ("watch", "warning", "critical"),
+        "reason": "37 of 100 rows in the window",
+        "effect_of": "shape",
+        "thresholds": {"watch": 0.02, "warning": 0.1, "critical": 0.25},
+        "reference": {"n": 500, "mean": 20.0, "missing": 0.0},
+        "current": {"n": 500, "mean": 26.0, "missing": 0.0},
+        "distribution": {"labels": ["a", "b", "new"], "reference": [3, 2, 0], "current": [1, 1, 1500]},
+        **other,
+    }
+
+
+def report(*features: dict[str, Any], **other: Any) -> dict[str, Any]:
+    return {"version": 1, "features": features, "prediction": None, "performance": [], "checks": []} | other
+
+
+def window(hour: int, effect: float, severity: str) -> Finding:
+    verdict = {"effect": effect, "severity": severity, "flagged": severity != "ok"}
+    start = NOON + HOUR * hour
+    return Finding("bikes", 1, "champion", "", start, start + HOUR, 600, severity, {"temp": verdict})
+
+
+def test_what_drifted_most_comes_first_with_its_history_and_since_when(drifting: Any) -> None:
+    drifting.hours(0, 0, 0, 6, 6, 6)
+    desk = desk_of(drifting)
+    view = desk.drift.view(Wanted())
+    assert view.shown == WatchedVersion("bikes", 1, "champion", "critical")
+    assert [row.kind for row in view.rows][:4] == ["feature", "feature", "feature", "prediction"]
+    temp = by_name(view)["temp"]
+    assert view.rows[0].severity == "critical"
+    assert temp.severity == "critical"
+    assert temp.since == NOON - 3 * HOUR
+    assert len(temp.trend) == len(view.history) == 7
+    assert temp.trend[0] is not None
+    assert temp.trend[0] < 0.1
+    assert temp.trend[-1] == temp.value
+    assert temp.alert is not None
+    assert by_name(view)["hum"].severity == "ok"
+    assert by_name(view)["season"].note.endswith("new values")
+    assert {row.name for row in view.rows if row.kind == "segment"} >= {"season=fall", "season=spring"}
+    picture = over_time(view, temp)
+    assert [line.label for line in picture.lines] == ["critical", "warning"]
+    assert picture.title == "temp · effect (PSI), 1 h windows"
+    shape = distribution(temp)
+    assert shape is not None
+    assert shape.edges is not None
+    assert len(shape.edges) == len(shape.current) + 1
+
+
+def test_nothing_is_made_again_while_nothing_changes_and_a_seen_alert_is(drifting: Any) -> None:
+    drifting.hours(6, 6, 6)
+    desk = desk_of(drifting)
+    view = desk.drift.view(Wanted())
+    assert desk.drift.view(Wanted()) is view
+    (alert, *_) = view.alerts
+    desk.drift.acknowledge(alert)
+    seen = desk.drift.view(Wanted())
+    assert [one.state for one in seen.alerts if one.id == alert.id] == ["acknowledged"]
+    assert seen.alerts[-1].id == alert.id
+    assert seen is not view
+    desk.drift.silence(alert, HOUR)
+    assert get_alert(drifting.layout, alert.id).state == "silenced"
+
+
+def test_another_window_and_a_segment_are_judged_when_asked_for(drifting: Any) -> None:
+    drifting.hours(0, 0, 6)
+    desk = desk_of(drifting)
+    rows = desk.drift.view(Wanted(window="500"))
+    assert rows.report is not None
+    assert rows.report["current_rows"] == 500
+    assert rows.title.startswith("bikes v1 · 500 rows · 500 predictions")
+    assert len(rows.history) == 3
+    part = desk.drift.view(Wanted(segment="season=fall"))
+    assert part.title.startswith("bikes v1 · season=fall")
+    assert not [row for row in part.rows if row.kind == "segment"]
+    assert {one.segment for one in part.history} == {"season=fall"}
+
+
+def test_labels_bring_performance_with_a_confidence_band(drifting: Any) -> None:
+    drifting.hours(0, 0, 0, labelled=True)
+    view = desk_of(drifting).drift.view(Wanted())
+    assert "100% labelled" in view.title
+    mae = by_name(view)["mae"]
+    assert mae.kind == "performance"
+    assert mae.value is not None
+    assert abs(mae.value - 2) < 0.01
+    picture = over_time(view, mae)
+    drawn = [(low, y, high) for low, y, high in zip(picture.low, picture.y, picture.high, strict=True) if y]
+    assert len(drawn) == 3
+    for low, y, high in drawn:
+        assert low is not None
+        assert high is not None
+        assert low < y < high
+
+
+def test_it_says_what_to_do_where_there_is_nothing(drifting: Any) -> None:
+    desk = desk_of(drifting)
+    assert "workbench train" in desk.drift.view(Wanted()).nothing
+    drifting.ask(37, NOON - HOUR)
+    drifting.look()
+    few = desk.drift.view(Wanted())
+    assert {row.note for row in few.rows if row.kind == "feature"} == {"37 of 100 rows"}
+    assert all(row.severity == "insufficient" for row in few.rows if row.kind == "feature")
+    assert by_name(few)["temp"].source["current"]["n"] == 37
+    (drifting.layout.references / "bikes" / "1.json").unlink()
+    asked = desk.drift.view(Wanted(window="24h"))
+    assert "workbench monitor profile bikes/1 --data FILE" in asked.nothing
+
+
+def test_since_is_the_start_of_the_unbroken_run() -> None:
+    history = [window(0, 0.3, "critical"), window(1, 0.0, "ok"), window(2, 0.2, "warning")]
+    (row,) = rows_of(report(judged("temp", 0.2, "warning")), history, ())
+    assert row.since == NOON + 2 * HOUR
+    assert row.note == "1,500 new values, mean 26, was 20"
+    (calm,) = rows_of(report(judged("temp", 0.0, "ok")), history, ())
+    assert calm.since is None
+
+
+def test_a_drop_and_an_estimate_are_told_apart() -> None:
+    performance = [
+        {"metric": "rmse", "value": 58.1, "low": 54.0, "high": 63.0, "reference": 41.2, "dropped": True},
+        {"metric": "rmse", "value": 40.0, "low": None, "high": None, "reference": 41.2, "estimated": True},
+    ]
+    dropped, estimated = rows_of(report(performance=performance), [], ())
+    assert (dropped.severity, dropped.note) == ("critical", "was 41.2 [54, 63]")
+    assert (estimated.severity, estimated.name) == ("", "rmse (est.)")
+    assert dropped.id != estimated.id
+
+
+def test_deployments_within_the_history_are_marked() -> None:
+    history = (window(0, 0.0, "ok"), window(1, 0.0, "ok"))
+    early = Deployment(NOON - 5 * HOUR, "v1 deployed")
+    late = Deployment(NOON + 90 * timedelta(minutes=1), "v2 deployed")
+    (row,) = rows_of(report(judged("temp", 0.0, "ok")), history, ())
+    view = replace(DriftView(), history=history, deployments=(early, late), windows="1 h windows")
+    assert over_time(view, row).marks == ((late.at.timestamp(), "v2 deployed"),)
+    assert [spelled(text) for text in ("500", "5m", "24h", "30min")] == [
+        "500 rows",
+        "5 min",
+        "24 h",
+        "30 min",
+    ]
