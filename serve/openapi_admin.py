@@ -47,7 +47,7 @@ def admin_paths() -> dict[str, Any]:
 
 def _queueing(properties: dict[str, Any]) -> dict[str, Any]:
     operation = _operation("Queue a training for the watcher", "retrain", properties, ("pipeline",))
-    answers = operation["responses"]
+    answers = operation["post"]["responses"]
     del answers["200"]
     answers["202"] = {
         "description": "The queued job",
