@@ -4,9 +4,10 @@
 
 25 numeric features (normal, skewed, uniform, whole numbers) and 5 categorical ones, one of them with
 categories of equal size. How well a change of 10 points is seen depends on how large the categories are that
-it concerns, so both are printed: between equals, and from the most frequent to the rarest. `flagged` is a window in
-which any of the 30 is flagged though nothing drifted; `confirmed` is the same feature in 2 of 3 windows.
-Found is a drifted feature that is flagged. Exits with 1 where a figure misses its aim.
+it concerns, so both are printed: between equals, and from the most frequent to the rarest.
+
+`flagged` is a window in which any of the 30 is flagged though nothing drifted; `confirmed` is the same one
+in 2 of 3 windows. Found is a drifted feature that is flagged. Exits with 1 where a figure misses its aim.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def shifted(by_sd: float) -> Drift:
 
 
 def category_change(points: float, changed: int) -> Drift:
-    """The first category of the feature at `changed` loses so many points to the last, its rarest or equal."""
+    """The first category of the feature at `changed` loses so many points to the last."""
     share = (EQUAL if changed == EQUALS else SHARES)[0]
 
     def change(place: int, values: Column, rng: np.random.Generator) -> Column:
