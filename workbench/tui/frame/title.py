@@ -45,12 +45,15 @@ class TitleLine(ClickLine):
             first = Content.assemble(first, "   ", (watching, paused))
         if alerts:
             first = Content.assemble(first, "   ", (alerts, "bold $text-warning"))
-        tabs = [self._tab(entry.name, entry.key, entry.title) for entry in app.screens_here]
+        entries = app.screens_here
+        needed = 1 + sum(len(entry.key) + len(entry.title) + 3 for entry in entries)
+        end = " " if needed <= cells else ""
+        tabs = [self._tab(entry.name, f" {entry.key} {entry.title}{end}") for entry in entries]
         return Content.assemble(first, "\n ", *tabs)
 
-    def _tab(self, name: str, key: str, title: str) -> Content:
+    def _tab(self, name: str, text: str) -> Content:
         style = "bold $primary reverse" if name == getattr(self.screen, "NAME", "") else "$foreground"
-        tab = Content.assemble((f" {key} {title} ", style))
+        tab = Content.assemble((text, style))
         return clickable(tab, f"app.open_screen('{name}')")
 
     def _facts(self) -> tuple[object, ...]:

@@ -162,6 +162,7 @@ class DataScreen(DataQuestions, WorkbenchScreen):
             has_pipelines = bool(self.desk.project and self.desk.project.settings.pipelines)
             self.files.set_empty_text(_NO_FILES if has_pipelines else _NO_PIPELINES)
         self._titles()
+        self.refresh_bindings()
         if not self._shows_jobs:
             self._ask_report()
 
@@ -176,6 +177,7 @@ class DataScreen(DataQuestions, WorkbenchScreen):
             if at_newest:
                 self.jobs.action_first()
             self._titles()
+            self.refresh_bindings()
         if self._shows_jobs:
             self._ask_log()
 
@@ -217,14 +219,14 @@ class DataScreen(DataQuestions, WorkbenchScreen):
         """What is under the cursor, in full; a followed log stays at its end."""
         file, job, page = self.files.cursor_row, self.jobs.cursor_row, self.page
         if self._shows_jobs and job is not None:
-            is_another = self._paged != job.id
-            self._paged = job.id
-            page.set_page(partial(job_page, job, self._log), from_top=is_another and not self._follows)
-            if self._follows and not page.has_focus:
+            # Of one that has ended, how it ended is said above its log.
+            shown, is_running = f"{job.id} {job.job.is_finished}", job.state == "running"
+            is_another, self._paged = self._paged != shown, shown
+            page.set_page(partial(job_page, job, self._log), from_top=is_another)
+            if is_running and self._follows and not page.has_focus:
                 page.call_after_refresh(page.scroll_end, animate=False)
         elif not self._shows_jobs and file is not None:
-            is_another = self._paged != file.id
-            self._paged = file.id
+            is_another, self._paged = self._paged != file.id, file.id
             report = self._report[1] if self._report[0] == file.id else None
             page.set_page(partial(file_page, file, report), from_top=is_another)
         else:

@@ -42,7 +42,7 @@ def job_columns() -> list[Column[JobRow]]:
         Column("pipeline", "pipeline", max_width=16),
         Column("state", "state", format=mark, style=lambda row, value: row.tone, min_width=9),
         Column("share", "progress", format=bar, style=lambda row, value: row.tone, searchable=False),
-        Column("left", "left", value=_left, format=_or_blank, align="right", min_width=6),
+        Column("left", "left", value=_left, format=_or_blank, align="right", hidden=True),
         Column("doing", "what", flex=1, min_width=8, max_width=200),
         Column("trigger", "trigger", value=lambda row: row.job.trigger, hidden=True),
         Column("seconds", "took", format=_or_blank, align="right", hidden=True, descending_first=True),

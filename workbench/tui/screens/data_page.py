@@ -104,10 +104,10 @@ def job_page(row: JobRow, log: JobLog | None, cells: int) -> Content:
     facts = [job.trigger, f"asked by {job.who}", f"run {job.run_id[:8]}" if job.run_id else ""]
     facts += [f"v{job.version}" if job.version else ""]
     parts.append(Content.styled(clip(clean(" · ".join(filter(None, facts))), cells), _MUTED))
-    if job.reason:
-        parts.append(paragraph(job.reason, cells))
     if job.error:
         parts.append(paragraph(job.error, cells, "$text-error"))
+    if job.reason:
+        parts.append(paragraph(job.reason, cells))
     if row.progress is not None and row.share is not None:
         left = row.progress.time_left_s
         words = f"{bar(row.share)}  {row.doing}" + (f" · {duration(left)} left" if left is not None else "")
