@@ -24,7 +24,7 @@ from serve.access_log import AccessLog
 from serve.admin import AdminDesk
 from serve.clients import Clients
 from serve.drift_view import DriftView
-from serve.gate import Gate, answer_http_exception, answering_problems, request_id_of
+from serve.gate import EXPOSED_HEADERS, Gate, answer_http_exception, answering_problems, request_id_of
 from serve.hosting import ModelHost
 from serve.inference_v2 import InferenceProtocol
 from serve.labels import FeedbackDesk
@@ -59,6 +59,7 @@ class Services:
     drift: DriftView | None = None
     log_problem: str | None = None
     """Why predictions are not logged although they should be."""
+    rate: RateLimit | None = None
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
@@ -97,7 +98,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
             allow_origins=list(services.settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["X-Request-ID"],
+            expose_headers=EXPOSED_HEADERS,
         )
     return Gate(
         app,
@@ -105,8 +106,9 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         concurrency=services.settings.concurrency,
         telemetry=services.telemetry,
         clients=Clients(services.settings.trusted_proxies),
-        rate=RateLimit(services.settings.rate) if services.settings.rate else None,
+        rate=services.rate,
         access_log=services.access_log,
+        cors_origins=services.settings.cors_origins,
     )
 
 
@@ -241,6 +243,8 @@ def _summary(model: ServedModel) -> dict[str, Any]:
         "task": model.loaded.task,
         "status": "serving",
         "loaded_at": model.loaded_at.isoformat(),
+        "engine": model.engine,
+        "engine_note": model.engine_note,
         "warnings": list(model.differences),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -25,6 +25,8 @@ log = logging.getLogger("workbench.serve")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADER = b"x-request-id"
+EXPOSED_HEADERS = ("X-Request-ID", "Retry-After")
+"""What pages of other sites that may call the server are shown beside the answer."""
 
 
 class Gate:
@@ -40,6 +42,7 @@ class Gate:
         clients: Clients,
         rate: RateLimit | None = None,
         access_log: AccessLog | None = None,
+        cors_origins: Collection[str] = (),
     ) -> None:
         self._app = app
         self._access = access
@@ -48,6 +51,7 @@ class Gate:
         self._clients = clients
         self._rate = rate
         self._access_log = access_log
+        self._cors_origins = frozenset(cors_origins)
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +80,7 @@ class Gate:
                 scope["key"] = scope["admitted"] if "admitted" in scope else self.admit(scope)
             except Problem as problem:
                 self._telemetry.refused.labels(problem.reason).inc()
-                await problem_response(problem, request_id, scope["path"])(scope, receive, send_with_id)
+                await self._answer_problem(problem, scope, receive, send_with_id)
                 return
             self._in_flight += 1
             self._telemetry.in_flight.inc()
@@ -87,14 +91,28 @@ class Gate:
                 log.exception("request %s failed", request_id)
                 if has_started:
                     raise
-                fault = Problem(500, INTERNAL)
-                await problem_response(fault, request_id, scope["path"])(scope, receive, send_with_id)
+                await self._answer_problem(Problem(500, INTERNAL), scope, receive, send_with_id)
             finally:
                 self._in_flight -= 1
                 self._telemetry.in_flight.dec()
         finally:
             if self._access_log is not None:
                 record.write()
+
+    async def _answer_problem(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer it so that a page that may call the server can read it: CORS is the application's else."""
+        response = problem_response(problem, scope["request_id"], scope["path"])
+        origin = next(
+            (value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None
+        )
+        if self._cors_origins and origin is not None:
+            is_any = "*" in self._cors_origins
+            if is_any or origin in self._cors_origins:
+                response.headers["Access-Control-Allow-Origin"] = "*" if is_any else origin
+                response.headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED_HEADERS)
+            if not is_any:
+                response.headers["Vary"] = "Origin"
+        await response(scope, receive, send)
 
     @property
     def keeps_access_log(self) -> bool:

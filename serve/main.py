@@ -70,6 +70,7 @@ def serve(
     from serve.access import Access, is_loopback, open_keys
     from serve.board import Board
     from serve.local_key import local_key
+    from serve.rate import RateLimit
     from serve.systemd import notify
     from store.tracking import open_registry
 
@@ -119,6 +120,7 @@ def serve(
             access,
             Board(config.settings.workers),
             log_problem,
+            RateLimit(config.settings.rate) if config.settings.rate else None,
         )
 
         def ready() -> None:
@@ -194,6 +196,7 @@ def _host(config: ServerConfig, registry: Registry, *, is_written: bool) -> Mode
         only=ModelReference.parse(config.uri) if config.uri is not None else None,
         is_lazy=config.settings.lazy,
         max_loaded_bytes=config.settings.max_loaded_mb * 1_000_000,
+        engine=config.settings.engine,
     )
     host.refresh()
     missing = [failure.reason for failure in host.failures.values() if not failure.version]

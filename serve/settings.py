@@ -25,6 +25,9 @@ class ServeSettings(Settings):
     default: str | None = None
     """Model that answers `/predict`; the first in the settings unless named."""
 
+    engine: Literal["native", "onnx"] = "native"
+    """What computes predictions: scikit-learn, or `onnx` where a graph agrees with it (`workbench[onnx]`)."""
+
     lazy: bool = False
     """Load models when they are first asked for; the default model is loaded at the start all the same."""
 
@@ -56,7 +59,7 @@ class ServeSettings(Settings):
     """Requests in progress before further ones are answered with 503."""
 
     rate: str | None = Field(None, pattern=r"^[1-9][0-9]*/(s|second|m|minute|h|hour)$")
-    """Requests that a key, or an address without one, may make of a worker: `100/s`, `600/m`; else 429."""
+    """Requests that a key, or an address without one, may make: `100/s`, `600/m`; more are 429s."""
 
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies whose X-Forwarded-For names the client."""

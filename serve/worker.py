@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from serve.clerk_desk import RemoteClerk
     from serve.hosting import ModelHost
     from serve.main import ServerConfig
+    from serve.rate import RateLimit
     from store.layout import Layout
     from store.registry import Registry
 
@@ -58,6 +59,8 @@ class Workplace:
     board: Board
     log_problem: str | None = None
     """Why predictions are not logged although they should be."""
+    rate: RateLimit | None = None
+    """How often a client may ask all workers together."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             access_log,
             DriftView(layout),
             place.log_problem,
+            place.rate,
         )
 
         @asynccontextmanager

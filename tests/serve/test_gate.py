@@ -60,10 +60,29 @@ def test_a_bucket_empties_and_fills_again() -> None:
 
 
 def test_buckets_take_bounded_memory() -> None:
-    rate = RateLimit("1/s")
-    for number in range(MOST_CLIENTS + 500):
-        rate.wait_s(str(number))
-    assert len(rate._buckets) == MOST_CLIENTS
+    rate = RateLimit("1/h")
+    before = len(rate._memory)
+    waits = [rate.wait_s(str(number)) for number in range(MOST_CLIENTS + 500)]
+    assert len(rate._memory) == before
+    assert not any(waits)
+    assert rate.wait_s(str(MOST_CLIENTS + 499)) > 0
+
+
+def test_processes_that_were_forked_share_the_buckets() -> None:
+    rate = RateLimit("20/h")
+    allowed = []
+    for _ in range(4):
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(writing, bytes([sum(rate.wait_s("a") == 0 for _ in range(10))]))
+            os._exit(0)
+        allowed.append(reading)
+        os.close(writing)
+    assert sum(os.read(reading, 1)[0] for reading in allowed) == 20
+    for reading in allowed:
+        os.close(reading)
+        os.wait()
 
 
 def test_only_trusted_proxies_say_who_the_client_is() -> None:
@@ -101,6 +120,7 @@ def test_a_guarded_server_end_to_end(flowers: Any, running: Any, wait_until: Any
         "trusted_proxies": ["127.0.0.1"],
         "access_log": "logs/access.log",
         "access_log_bodies": True,
+        "cors_origins": ["https://shop.example"],
     }
     report = {
         "model": "two",
@@ -122,6 +142,12 @@ def test_a_guarded_server_end_to_end(flowers: Any, running: Any, wait_until: Any
         local = read_local_key(layout)
         assert stat.S_IMODE(key_path(layout).stat().st_mode) == 0o600
         assert server.post("/predict", VALUES).status_code == 401
+        page = {"Origin": "https://shop.example"}
+        refused = server.post("/predict", VALUES, headers=page)
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://shop.example"
+        stranger = server.post("/predict", VALUES, headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in stranger.headers
         own = {"X-API-Key": str(local)}
         assert server.post("/predict", VALUES, headers=own).status_code == 200
         assert (
@@ -148,6 +174,11 @@ def test_a_guarded_server_end_to_end(flowers: Any, running: Any, wait_until: Any
         for _ in range(60):
             limited = server.get("/models", headers={"X-Forwarded-For": "198.51.100.7"})
         assert limited.status_code == 429
+        assert "access-control-allow-origin" not in limited.headers
+        limited = server.get("/models", headers={"X-Forwarded-For": "198.51.100.7", **page})
+        assert limited.status_code == 429
+        assert limited.headers["access-control-allow-origin"] == "https://shop.example"
+        assert "Retry-After" in limited.headers["access-control-expose-headers"]
         assert int(limited.headers["retry-after"]) > 1
         assert "198.51.100.7" in limited.json()["detail"]
         assert server.get("/health", headers={"X-Forwarded-For": "198.51.100.7"}).status_code == 200
@@ -158,7 +189,7 @@ def test_a_guarded_server_end_to_end(flowers: Any, running: Any, wait_until: Any
         server.post("/predict", VALUES, headers={**key, "X-Request-ID": "order-7"})
 
         def entry() -> Any:
-            entries = [json.loads(line) for line in log.read_text().splitlines()]
+            entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
             return next((one for one in entries if one["request_id"] == "order-7"), None)
 
         found = wait_until(entry, "the line in the access log")
