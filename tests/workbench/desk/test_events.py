@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def test_the_log_is_that_of_every_process_the_newest_line_last(layout: Layout) -
     job = layout.jobs / "20260101-000000-abcdef"
     job.mkdir()
     (job / "log").write_bytes(b"fitting \xff\nTraceback (most recent call last)\n")
+    os.utime(job / "log", (0, 0))  # files written in the same tick have the same time
     lines = desk.log()
     assert {line.source for line in lines} == {"server", "job abcdef"}
     assert [line.tone for line in lines if line.source == "server"] == [None, "warning"]
