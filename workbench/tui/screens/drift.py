@@ -44,7 +44,7 @@ class DriftScreen(WorkbenchScreen):
         (0, "-flat"),
         (SMALLEST[1], "-low"),
         (22, "-middle"),
-        (30, "-tall"),
+        (36, "-tall"),
     ]
     DEFAULT_CSS = """
     DriftScreen {
@@ -65,7 +65,7 @@ class DriftScreen(WorkbenchScreen):
         &.-low #pictures, &.-middle.-alerting #pictures { display: none; }
         &.-low #alerts, &.-middle #alerts { display: none; height: 2fr; }
         &.-low.-alerting #alerts, &.-middle.-alerting #alerts { display: block; }
-        &.-tall #alerts { height: 8; }
+        &.-tall #alerts { height: 7; }
         &.-wide #body { layout: horizontal; }
         &.-wide #lists { width: 6fr; height: 1fr; }
         &.-wide #pictures { width: 5fr; height: 1fr; layout: vertical; }
