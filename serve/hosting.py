@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from serve.problems import Problem
-from serve.served_model import ServedModel, load_served
+from serve.served_model import Engine, ServedModel, load_served
 from store.alerts import clear_alert, raise_alert
 from store.errors import NotFoundError, UsageError, WorkbenchError
 from store.journal import append_event, read_events
@@ -74,6 +74,7 @@ class ModelHost:
         only: ModelReference | None = None,
         is_lazy: bool = False,
         max_loaded_bytes: int = 0,
+        engine: Engine = "native",
     ) -> None:
         self._registry = registry
         self._layout = layout
@@ -82,6 +83,7 @@ class ModelHost:
         self._trusted_types = trusted_types
         self._only = only
         self._is_lazy = is_lazy
+        self._engine = engine
         self._max_bytes = max_loaded_bytes
         """What the models loaded may take together; 0: as much as they need."""
         self._lock = threading.Lock()
@@ -282,6 +284,7 @@ class ModelHost:
                 trusted_types=self._trusted_types,
                 layout=self._layout,
                 is_measured=self._max_bytes > 0,
+                engine=self._engine,
             )
         except WorkbenchError as error:
             failure = Failure(version.name, version.version, str(error))
@@ -289,6 +292,16 @@ class ModelHost:
             return failure
         self._used_at[model.name] = time.monotonic()
         log.info("%s version %s is in service", model.name, model.version)
+        if self._engine != "native":
+            level = logging.INFO if model.engine == self._engine else logging.WARNING
+            log.log(
+                level,
+                "%s version %s: engine %s: %s",
+                model.name,
+                model.version,
+                model.engine,
+                model.engine_note,
+            )
         for difference in model.differences:
             log.warning("%s version %s: %s", model.name, model.version, difference)
         if self._layout is not None:

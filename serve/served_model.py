@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from serve.input_schema import Batch, InputSchema
 from serve.problems import Problem
@@ -21,6 +21,8 @@ from store.plans import make_plan
 if TYPE_CHECKING:
     from store.layout import Layout
     from store.registry import ModelVersion
+
+Engine = Literal["native", "onnx"]
 
 SLOW_ROW_MS = 5.0
 """A model that takes longer for one row never runs on the event loop."""
@@ -50,6 +52,10 @@ class ServedModel:
     """Its features, in its order."""
     n_bytes: int = 0
     """What it takes of memory, about, where that was measured."""
+    engine: Engine = "native"
+    """What answers."""
+    engine_note: str | None = None
+    """Why, where another engine than scikit-learn was asked for."""
 
 
 def load_served(
@@ -59,6 +65,7 @@ def load_served(
     trusted_types: Collection[str] = (),
     layout: Layout | None = None,
     is_measured: bool = False,
+    engine: Engine = "native",
 ) -> ServedModel:
     """Load a registered version and let it predict its stored input example.
 
@@ -81,6 +88,17 @@ def load_served(
     rows = _example_rows(loaded)
     batch = _example_batch(schema, rows)
     row_ms = _verify(registered, loaded, batch)
+    note = None
+    if engine == "onnx":
+        from store.onnx_plans import make_onnx_plan
+
+        converted = make_onnx_plan(loaded, batch.model_input if batch is not None else None)
+        note = converted.note
+        if converted.plan is None:
+            engine = "native"
+        else:
+            loaded.plan = converted.plan
+            row_ms = _row_ms(registered, loaded, batch)
     is_usable = batch is not None and len(rows[0]) == len(loaded.columns)
     return ServedModel(
         name=registered.name,
@@ -95,6 +113,8 @@ def load_served(
         example=dict(zip(loaded.names, rows[0], strict=True)) if is_usable else None,
         names=loaded.names,
         n_bytes=_measured(loaded) if is_measured else 0,
+        engine=engine,
+        engine_note=note,
     )
 
 
@@ -132,11 +152,7 @@ def _example_batch(schema: InputSchema, rows: Sequence[Sequence[Any]]) -> Batch 
 def _verify(registered: ModelVersion, loaded: LoadedModel, batch: Batch | None) -> float:
     """Predict the example, and its first row alone; returns the time of the latter in milliseconds."""
     if batch is None:
-        if loaded.needs_frame:
-            return SLOW_ROW_MS + 1
-        import numpy as np
-
-        return _timed(registered, loaded, np.zeros((1, len(loaded.columns)), dtype=loaded.dtype))
+        return _row_ms(registered, loaded, None)
     try:
         answer = loaded.predict(batch.model_input)
     except Exception as error:
@@ -148,7 +164,18 @@ def _verify(registered: ModelVersion, loaded: LoadedModel, batch: Batch | None) 
             f"training: {answer.prediction[:3]}, not {expected[:3]}",
             "Compare the package versions: workbench models show.",
         )
-    return _timed(registered, loaded, batch.model_input[:1])
+    return _row_ms(registered, loaded, batch)
+
+
+def _row_ms(registered: ModelVersion, loaded: LoadedModel, batch: Batch | None) -> float:
+    """The time one row takes, in milliseconds: the example's first, else a row of zeros."""
+    if batch is not None:
+        return _timed(registered, loaded, batch.model_input[:1])
+    if loaded.needs_frame:
+        return SLOW_ROW_MS + 1
+    import numpy as np
+
+    return _timed(registered, loaded, np.zeros((1, len(loaded.columns)), dtype=loaded.dtype))
 
 
 def _timed(registered: ModelVersion, loaded: LoadedModel, model_input: Any) -> float:

@@ -42,7 +42,8 @@ def make_plan(model: LoadedModel) -> Plan | None:
     if plan is None:
         return None
     try:
-        is_same = all(_agrees(plan, model, rows) for rows in _probes(steps, len(model.columns)))
+        probes = probe_batches(model.estimator, len(model.columns))
+        is_same = all(_agrees(plan, model, rows) for rows in probes)
     except Exception:  # an estimator of a kind nobody thought of: scikit-learn itself predicts
         return None
     return plan if is_same else None
@@ -232,13 +233,15 @@ def _boosting(estimator: Any) -> Plan | None:
     return plan
 
 
-def _probes(steps: Sequence[Any], width: int) -> list[np.ndarray]:
+def probe_batches(estimator: Any, width: int) -> list[np.ndarray]:
     """Batches of rows that reach many leaves: values around the features' own, and exactly on thresholds."""
     import numpy as np
+    from sklearn.preprocessing import StandardScaler
 
+    steps = _steps(estimator)
     random = np.random.default_rng(20)
     mean, scale = np.zeros(width), np.ones(width)
-    if len(steps) > 1:
+    if len(steps) > 1 and type(steps[0]) is StandardScaler:
         scaler = steps[0]
         mean = scaler.mean_ if scaler.with_mean else mean
         scale = scaler.scale_ if scaler.with_std else scale
@@ -259,7 +262,8 @@ def _thresholds(final: Any, width: int) -> list[np.ndarray]:
     import numpy as np
 
     trees = getattr(final, "estimators_", [final] if hasattr(final, "tree_") else [])
-    parts = [tree.tree_ for tree in np.ravel(np.array(trees, dtype=object))]
+    every = np.ravel(np.array(trees, dtype=object))
+    parts = [tree.tree_ for tree in every if hasattr(tree, "tree_")]
     found: list[list[np.ndarray]] = [[] for _ in range(width)]
     for part in parts[:50]:
         for column in range(width):
