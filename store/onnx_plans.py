@@ -77,7 +77,7 @@ def make_onnx_plan(model: LoadedModel, example: Any = None) -> OnnxPlan:
 
 def _ways(model: LoadedModel) -> Iterator[Callable[[], Run]]:
     """Conversions to try, the nearest to scikit-learn first."""
-    estimator, width = model.estimator, len(model.columns)
+    estimator, width = _without_threshold(model), len(model.columns)
     kind = type(last_step(estimator)).__module__
     if kind.startswith(_TREES):
         # Trees have graphs in float32 alone, to which scikit-learn narrows what they compare as well; the
@@ -87,6 +87,19 @@ def _ways(model: LoadedModel) -> Iterator[Callable[[], Run]]:
     yield lambda: _graph(estimator, width, model.dtype)
     if kind.startswith(_SMOOTH):
         yield lambda: _narrowed(_graph(estimator, width, "float32"))
+
+
+def _without_threshold(model: LoadedModel) -> Any:
+    """The estimator whose probabilities the model's threshold is applied to."""
+    from sklearn.pipeline import Pipeline
+
+    estimator = model.estimator
+    if model.threshold is None:
+        return estimator
+    if type(estimator) is Pipeline:
+        *steps, (name, wrapper) = estimator.steps
+        return Pipeline([*steps, (name, wrapper.estimator_)])
+    return estimator.estimator_
 
 
 def _has_wide_thresholds(estimator: Any) -> bool:
