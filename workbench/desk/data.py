@@ -14,6 +14,7 @@ from store.job_progress import LOG_FILE, PROGRESS_FILE, JobProgress, read_log, r
 from store.jobs import Job, list_jobs
 
 if TYPE_CHECKING:
+    from store.data_versions import DataVersion
     from store.ledger import DataFile
     from workbench.desk.desk import Desk
     from workbench.watching import WatcherInfo
@@ -83,6 +84,16 @@ class FileRow:
     @property
     def tone(self) -> str | None:
         return FILE_TONES.get(self.file.state)
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What was found in a file, and who learned from it."""
+
+    validation: Mapping[str, Any] | None = None
+    """As the ledger keeps it; None where nobody has examined the file."""
+    versions: Sequence[DataVersion] = ()
+    """Data versions with this very content, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +199,8 @@ class DataDesk:
         self._scanned_at = 0.0
         self._jobs: tuple[JobRow, ...] = ()
         self._jobs_seen: object = None
+        self._versions: Sequence[DataVersion] = ()
+        self._versions_seen: object = None
         self._log = JobLog("", ())
         self._log_seen: object = None
 
@@ -206,12 +219,26 @@ class DataDesk:
                 self._files = rows
             return self._files
 
-    def report(self, row: FileRow) -> Mapping[str, Any] | None:
-        """The validation report of a file; None where nobody has examined it."""
+    def report(self, row: FileRow) -> FileReport:
+        """What is known about a file beside its row."""
         from store.ledger import find_file
 
         found = find_file(self._layout, row.pipeline, row.path)
-        return None if found is None or row.state == "new" else found.report
+        versions = tuple(
+            version
+            for version in self._versions_of(row.pipeline)
+            if row.file.sha256 in {file.sha256 for file in version.files}
+        )
+        return FileReport(None if found is None or row.state == "new" else found.report, versions)
+
+    def _versions_of(self, pipeline: str) -> Sequence[DataVersion]:
+        from store.data_versions import list_versions
+
+        with self._lock:
+            seen = (pipeline, self._state_stamp())
+            if seen != self._versions_seen:
+                self._versions, self._versions_seen = list_versions(self._layout, pipeline=pipeline), seen
+            return self._versions
 
     def jobs(self) -> tuple[JobRow, ...]:
         """The latest trainings, the newest first."""

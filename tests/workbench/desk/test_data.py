@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from store.data_versions import record_version
 from store.errors import BusyError, NotFoundError, SettingsError, UsageError
 from store.job_progress import JobProgress, log_path, write_progress
 from store.jobs import add_job, get_job, update_job
@@ -66,14 +67,27 @@ def test_files_are_the_same_object_until_one_changes(desk: Desk) -> None:
         ("data/unseen.csv", "new", None),
     ]
     assert first[0].reason == "line 2: age is 'x'"
-    assert desk.data.report(first[0]) == BAD
-    assert desk.data.report(first[2]) is None
+    assert desk.data.report(first[0]).validation == BAD
+    assert desk.data.report(first[2]).validation is None
     desk.data._files_seen = None  # the folders are listed anew
     assert desk.data.files() is first
     path = desk.layout.root / "data" / "good.csv"
     os.utime(path, ns=(0, 0))
     desk.data._files_seen = None
     assert [row.state for row in desk.data.files()] == ["quarantined", "new", "new"]
+
+
+def test_a_file_names_the_data_versions_with_its_content(desk: Desk) -> None:
+    good = desk.data.files()[1]
+    assert desk.data.report(good).versions == ()
+    files = [
+        {"path": f"data/{name}.csv", "sha256": sha256, "md5": "c" * 32, "rows": 5, "bytes": 10}
+        for name, sha256 in (("good", "a" * 64), ("other", "d" * 64))
+    ]
+    for digest, held in (("f" * 64, files), ("0" * 64, files[1:])):
+        manifest = {"digest": digest, "rows": 5 * len(held), "schema": {"age": "number"}, "files": held}
+        record_version(desk.layout, "churn", manifest, run_id="1" * 32)
+    assert [version.digest for version in desk.data.report(good).versions] == ["f" * 64]
 
 
 def test_a_quarantined_file_is_released_with_a_reason(desk: Desk) -> None:

@@ -17,7 +17,7 @@ from store.jobs import Job, list_jobs
 from store.layout import Layout
 from store.ledger import DataFile, Entry, Stamp, list_files, record, stamp_of
 from store.watch_state import paused_pipelines
-from workbench.desk.data import FileRow, JobLog, JobRow, Watching
+from workbench.desk.data import FileReport, FileRow, JobLog, JobRow, Watching
 from workbench.desk.desk import Desk, open_desk
 from workbench.desk.live import Live
 from workbench.desk.place import Place, find_place
@@ -213,8 +213,8 @@ class FixedData:
     def files(self) -> tuple[FileRow, ...]:
         return FILES
 
-    def report(self, row: FileRow) -> dict[str, Any] | None:
-        return REPORT if row.state == "quarantined" else {"findings": []}
+    def report(self, row: FileRow) -> FileReport:
+        return FileReport(REPORT) if row.state == "quarantined" else FileReport({"findings": []})
 
     def jobs(self) -> tuple[JobRow, ...]:
         return JOBS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from workbench.desk.data import FileRow, JobLog, JobRow, Watching
+from workbench.desk.data import FileReport, FileRow, JobLog, JobRow, Watching
 from workbench.tui.frame.screen import WorkbenchScreen
 from workbench.tui.screens.data_columns import file_columns, job_columns
 from workbench.tui.screens.data_page import file_page, job_page, watching_line
@@ -54,7 +54,7 @@ class DataScreen(DataQuestions, WorkbenchScreen):
     _follows = True
     _files: tuple[FileRow, ...] | None = None
     _jobs: tuple[JobRow, ...] | None = None
-    _report: tuple[str, Mapping[str, Any] | None] = ("", None)
+    _report: tuple[str, FileReport] = ("", FileReport())
     _log: JobLog | None = None
     _line: Content | None = None
     _paged = ""
@@ -198,7 +198,7 @@ class DataScreen(DataQuestions, WorkbenchScreen):
             return
         self.ask("report", lambda: data.report(row), partial(self._show_report, row.id), self.refresh_failed)
 
-    def _show_report(self, row_id: str, report: Mapping[str, Any] | None) -> None:
+    def _show_report(self, row_id: str, report: FileReport) -> None:
         self._report = (row_id, report)
         if not self._shows_jobs:
             self._write_page()
@@ -227,7 +227,7 @@ class DataScreen(DataQuestions, WorkbenchScreen):
                 page.call_after_refresh(page.scroll_end, animate=False)
         elif not self._shows_jobs and file is not None:
             is_another, self._paged = self._paged != file.id, file.id
-            report = self._report[1] if self._report[0] == file.id else None
+            report = self._report[1] if self._report[0] == file.id else FileReport()
             page.set_page(partial(file_page, file, report), from_top=is_another)
         else:
             self._paged = ""

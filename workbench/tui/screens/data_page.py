@@ -7,12 +7,13 @@ from typing import Any
 
 from textual.content import Content
 
-from workbench.desk.data import FileRow, JobLog, JobRow, Watching
+from workbench.desk.data import FileReport, FileRow, JobLog, JobRow, Watching
 from workbench.tui.screens.data_columns import bar, byte_size, mark
 from workbench.tui.widgets.cells import clean, clip
 from workbench.tui.widgets.formats import MISSING, duration, moment, number
 from workbench.tui.widgets.page import Cell, grid, heading, paragraph
 
+_VERSIONS_SHOWN = 8
 _MUTED = "$foreground 60%"
 _PLAIN = ("the training before it", "the pause to end")
 """What is waited for and the first line says anyway."""
@@ -52,17 +53,17 @@ def watching_line(state: Watching, cells: int, switching: str = "") -> Content:
     return Content("\n").join(lines)
 
 
-def file_page(row: FileRow, report: Mapping[str, Any] | None, cells: int) -> Content:
+def file_page(row: FileRow, report: FileReport, cells: int) -> Content:
     """A file, and what is wrong with it."""
     file = row.file
     about = f"{row.pipeline} · {mark(row.state)}"
     parts = [heading(row.path, about, _TONES.get(row.tone or "", _MUTED))]
-    findings = (report or {}).get("findings") or ()
+    findings = (report.validation or {}).get("findings") or ()
     if row.reason and file.reason not in [finding["message"] for finding in findings]:
         parts.append(paragraph(row.reason, cells, _TONES.get(row.tone or "", "")))
     if row.state == "quarantined":
         parts.append(paragraph("No training reads it; it stays where it is. r lets it in.", cells, _MUTED))
-    parts += [Content(""), *_findings(report, cells), Content("")]
+    parts += [Content(""), *_findings(report.validation, cells), Content("")]
     pairs: list[list[Cell]] = [
         [("rows", _MUTED), (number(row.rows), "")],
         [("size", _MUTED), (byte_size(row.size), "")],
@@ -72,7 +73,28 @@ def file_page(row: FileRow, report: Mapping[str, Any] | None, cells: int) -> Con
     pairs += [[("run", _MUTED), (file.run_id[:8], "")]] if file.run_id else []
     pairs += [[("job", _MUTED), (file.job_id, "")]] if file.job_id else []
     parts.append(grid(pairs, cells))
+    if report.versions:
+        parts += [Content(""), *_versions(report, cells)]
     return Content("\n").join(parts)
+
+
+def _versions(report: FileReport, cells: int) -> list[Content]:
+    """The data versions with this file in them, and the runs that learned from each."""
+    rows: list[list[Cell]] = []
+    for version in report.versions[:_VERSIONS_SHOWN]:
+        runs = ", ".join(run[:8] for run in version.run_ids[:3]) or "no run"
+        more = f" and {len(version.run_ids) - 3} more" if len(version.run_ids) > 3 else ""
+        number_of = len(version.files)
+        what = f"{number_of} file{'s' if number_of != 1 else ''}, {version.rows:,} rows"
+        rows.append(
+            [
+                (version.digest[:12], "$text-accent"),
+                (moment(version.created_at), _MUTED),
+                (f"{what} · {runs}{more}", ""),
+            ]
+        )
+    note = f"{len(report.versions)} with this content"
+    return [heading("data versions", note), grid(rows, cells)]
 
 
 def _findings(report: Mapping[str, Any] | None, cells: int) -> list[Content]:
