@@ -19,6 +19,7 @@ from workbench.desk.place import find_place
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.screens.drift import DriftScreen
 from workbench.tui.widgets.chart import Chart
+from workbench.tui.widgets.distribution import DistributionView
 
 Settled = Callable[[Pilot[Any]], Awaitable[None]]
 NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
@@ -76,6 +77,26 @@ def test_the_line_under_the_cursor_is_drawn_and_explained(
         assert screen.ranking.cursor_row.name != first
 
     drive(WorkbenchApp(find_place(drifted)), script, (120, 36))
+
+
+def test_the_distribution_is_back_after_a_line_that_has_none(
+    drifted: Path, drive: Callable[..., None], settled: Settled
+) -> None:
+    async def script(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        await pilot.press("4")
+        await settled(pilot)
+        screen = drift_of(pilot.app)
+        view = screen.query_one("#distribution", DistributionView)
+        assert "█" in "".join(view.render_line(y).text for y in range(view.size.height))
+        assert screen.ranking.move_cursor("performance:mae")
+        await settled(pilot)
+        assert screen.has_class("-shapeless")
+        assert screen.ranking.move_cursor("feature:temp")
+        await settled(pilot)
+        assert "█" in "".join(view.render_line(y).text for y in range(view.size.height))
+
+    drive(WorkbenchApp(find_place(drifted)), script)
 
 
 def test_an_alert_is_acknowledged_from_its_feature_and_silenced_from_the_list(

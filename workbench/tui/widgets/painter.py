@@ -78,6 +78,7 @@ class LinePainter(_Widget):
     def _paint(self) -> None:
         self._is_paint_due = False
         if not self.is_attached or not self.size:
+            self._painted_size = None  # hidden: what it shows when it is seen again is drawn then
             return
         if self._painted_size != self.scrollable_content_region.size:
             self._up_to_date()
