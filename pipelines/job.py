@@ -28,6 +28,10 @@ from store.files import write_atomically
 from store.tracking import resolve_uri
 
 _GRACE_S = 10.0
+_CANCELLED: dict[str, Any] = {
+    "error": {"class": "TrainingError", "message": "the training was cancelled", "hint": None}
+}
+_is_cancelled = threading.Event()
 
 
 class Cancelled(BaseException):
@@ -127,10 +131,11 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
         return {"result": result.as_json()}, 0
     except Cancelled:
         _abandon(recorder, "KILLED", "cancelled")
-        return {
-            "error": {"class": "TrainingError", "message": "the training was cancelled", "hint": None}
-        }, 130
+        return _CANCELLED, 130
     except BaseException as error:
+        if _is_cancelled.is_set():  # a user's code turned it into an error of its own
+            _abandon(recorder, "KILLED", "cancelled")
+            return _CANCELLED, 130
         traceback.print_exc()
         known = error if isinstance(error, WorkbenchError) else _unexpected(error)
         _abandon(recorder, "FAILED", str(known))
@@ -206,6 +211,7 @@ def _cancel(signum: int, frame: FrameType | None) -> None:
     # A second signal would cut off the marking of the run.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _is_cancelled.set()
     raise Cancelled
 
 

@@ -97,6 +97,11 @@ class JobQueue:
     def running(self) -> Job | None:
         return self._job
 
+    @property
+    def server_pid(self) -> int | None:
+        """The process that jobs are forked from, while there is one."""
+        return None if self._server is None else self._server.pid
+
     def step(self) -> None:
         """Start the oldest queued job whose pipeline nobody trains, where none runs here."""
         if self._is_stopping or (self._thread is not None and self._thread.is_alive()):

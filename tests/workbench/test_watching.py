@@ -32,6 +32,15 @@ estimator = "logistic_regression"
 split = { cv_folds = 0 }
 """
 
+HELD = """
+import pathlib, time
+
+def features(frame):
+    while pathlib.Path("hold").exists():
+        time.sleep(0.05)
+    return frame
+"""
+
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Iterator[Layout]:
@@ -99,12 +108,16 @@ def test_one_watcher_a_project_pauses_goes_on_and_ends(layout: Layout) -> None:
 def test_a_watcher_killed_during_a_job_loses_neither_job_nor_file(layout: Layout) -> None:
     (layout.root / "data/a.csv").write_text(ROWS)
     (layout.root / "data/bad.csv").write_text("a,b,y\n1,2,1\noops,2,0\n")
+    (layout.root / "hold").touch()
+    (layout.root / "held.py").write_text(HELD)
+    (layout.root / "workbench.toml").write_text(SETTINGS + 'module = "held.py"\n')
     watcher = start_background(layout.root)
     first = until(lambda: jobs(layout, "running"))[0]
     child = until(lambda: (found := jobs(layout, "running")) and found[0].pid != watcher.pid and found[0].pid)
     os.kill(watcher.pid, signal.SIGKILL)
     until(lambda: running_watcher(layout) is None)
     until(lambda: not _lives(child))
+    (layout.root / "hold").unlink()
     second = workbench(layout, "watch", "--once")
     assert second.returncode == 0, second.stderr
     done, died = jobs(layout)
