@@ -62,7 +62,8 @@ def rows_of(
     performance: Sequence[PerformanceMoment] = (),
 ) -> Iterator[DriftRow]:
     """The ranking of one report: what drifted most first, then what else is known of the version."""
-    own = [one for one in alerts if one.version in (None, report["version"])]
+    of_version = [one for one in alerts if one.version in (None, report["version"])]
+    own = [one for one in of_version if _segment_of(one) == (report.get("segment") or "")]
     features = [_judged("feature", one, history, own) for one in report["features"]]
     features.sort(key=lambda row: -row.rank)
     yield from features
@@ -74,7 +75,7 @@ def rows_of(
         if check["severity"] != "insufficient":
             yield _check(check, own)
     for one_history in segments:
-        yield _segment(one_history)
+        yield _segment(one_history, of_version)
 
 
 def effect_in(window: Finding, row: DriftRow) -> float | None:
@@ -108,9 +109,11 @@ def _judged(
     )
 
 
+def _segment_of(alert: Alert) -> str:
+    return str(alert.details.get("segment") or "")
+
+
 def _is_about(alert: Alert, kind: Kind, name: str) -> bool:
-    if alert.details.get("segment"):
-        return False
     if kind == "prediction":
         return alert.kind == "prediction_drift"
     return alert.kind in ("drift", "missing") and alert.feature == name
@@ -195,7 +198,7 @@ def _check(check: Mapping[str, Any], alerts: Sequence[Alert]) -> DriftRow:
     )
 
 
-def _segment(history: Sequence[Finding]) -> DriftRow:
+def _segment(history: Sequence[Finding], alerts: Sequence[Alert]) -> DriftRow:
     newest = history[-1]
     trend = tuple(_largest(window) for window in history)
     flagged = [name for name, verdict in newest.features.items() if verdict["flagged"]]
@@ -213,6 +216,7 @@ def _segment(history: Sequence[Finding]) -> DriftRow:
         scale=max([0.25, *(value for value in trend if value is not None)]),
         since=since,
         note=", ".join(flagged[:3]) or f"{newest.rows:,} rows",
+        alert=next((one for one in alerts if _segment_of(one) == newest.segment), None),
         source=newest.as_json(),
     )
 

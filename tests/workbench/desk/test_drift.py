@@ -107,6 +107,11 @@ def test_another_window_and_a_segment_are_judged_when_asked_for(drifting: Any) -
     assert part.title.startswith("bikes v1 · season=fall")
     assert not [row for row in part.rows if row.kind == "segment"]
     assert {one.segment for one in part.history} == {"season=fall"}
+    whole = desk.drift.view(Wanted())
+    assert by_name(whole)["temp"].alert is not None
+    assert "segment" not in {key for key, value in by_name(whole)["temp"].alert.details.items() if value}
+    alert = by_name(whole)["season=fall"].alert
+    assert alert is None or alert.details["segment"] == "season=fall"
 
 
 def test_labels_bring_performance_with_a_confidence_band(drifting: Any) -> None:
