@@ -24,7 +24,15 @@ from serve.access_log import AccessLog
 from serve.admin import AdminDesk
 from serve.clients import Clients
 from serve.drift_view import DriftView
-from serve.gate import EXPOSED_HEADERS, Gate, answer_http_exception, answering_problems, request_id_of
+from serve.gate import (
+    EXPOSED_HEADERS,
+    AdminSide,
+    Gate,
+    answer_http_exception,
+    answering_problems,
+    is_for_admins,
+    request_id_of,
+)
 from serve.hosting import ModelHost
 from serve.inference_v2 import InferenceProtocol
 from serve.labels import FeedbackDesk
@@ -60,6 +68,8 @@ class Services:
     log_problem: str | None = None
     """Why predictions are not logged although they should be."""
     rate: RateLimit | None = None
+    admin_side: AdminSide | None = None
+    """Where /admin and /metrics are, if not beside everything else."""
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
@@ -109,6 +119,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         rate=services.rate,
         access_log=services.access_log,
         cors_origins=services.settings.cors_origins,
+        admin_side=services.admin_side,
     )
 
 
@@ -230,9 +241,13 @@ def _document(app: FastAPI, services: Services, *, has_examples: bool) -> dict[s
     name = host.default_name()
     base = orjson.loads(orjson.dumps(app.openapi()))
     default = host.models.get(name) if name is not None else None
-    return add_predictions(
+    document = add_predictions(
         base, host.ordered(), default, has_keys=services.access.has_keys, has_examples=has_examples
     )
+    if services.admin_side is not None:
+        paths = document["paths"]
+        document["paths"] = {path: paths[path] for path in paths if not is_for_admins(path)}
+    return document
 
 
 def _summary(model: ServedModel) -> dict[str, Any]:

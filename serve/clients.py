@@ -13,20 +13,27 @@ if TYPE_CHECKING:
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _FORWARDED = b"x-forwarded-for"
+SOCKET_PROXY = "unix"
+"""Whoever connects to the server's Unix socket."""
 
 
 class Clients:
-    """Finds the address of the client; `proxies` are addresses or networks, as in 10.0.0.0/8."""
+    """Finds the address of the client; `proxies` are addresses or networks, as in 10.0.0.0/8, or `unix`."""
 
     def __init__(self, proxies: Iterable[str] = ()) -> None:
-        self._networks = tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
+        proxies = set(proxies)
+        self._trusts_socket = SOCKET_PROXY in proxies
+        self._networks = tuple(
+            ipaddress.ip_network(proxy, strict=False) for proxy in proxies - {SOCKET_PROXY}
+        )
         self._is_proxy = lru_cache(maxsize=1024)(self._belongs)
 
     def address(self, scope: Scope) -> str:
         """The peer's address, or the last one in X-Forwarded-For that is no trusted proxy's."""
         client = scope.get("client")
         peer: str = client[0] if client else ""
-        if not self._networks or not self._is_proxy(peer):
+        is_trusted = self._trusts_socket if _is_by_socket(scope) else self._is_proxy(peer)
+        if not is_trusted:
             return peer
         named = [value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED]
         for part in reversed(",".join(named).split(",")):
@@ -49,12 +56,22 @@ class Clients:
 def is_from_here(scope: Scope) -> bool:
     """Whether the request comes from this machine, and not for somebody else through a proxy on it."""
     client = scope.get("client")
-    if not client or any(name in (_FORWARDED, b"forwarded", b"via") for name, _ in scope["headers"]):
+    if any(name in (_FORWARDED, b"forwarded", b"via") for name, _ in scope["headers"]):
+        return False
+    if _is_by_socket(scope):
+        return True
+    if not client:
         return False
     try:
         return ipaddress.ip_address(client[0]).is_loopback
     except ValueError:
         return False
+
+
+def _is_by_socket(scope: Scope) -> bool:
+    """Whether the request came by a Unix socket: this has a path and no port."""
+    server = scope.get("server")
+    return server is not None and server[1] is None
 
 
 def network_of(address: str) -> str:

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from store.errors import BusyError, WorkbenchError
 from store.files import write_atomically
@@ -24,18 +26,29 @@ from store.locks import lock_holder, locked
 _POLL_S = 0.05
 # Servers this process started: kept, so that the ended ones can be waited for.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+_SOCKET = "unix://"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """A running server. `host` is what it listens on, `url` where to reach it from this machine."""
+    """A running server. `host` is what it listens on, `url` where to reach it from this machine.
+
+    On a Unix socket, `host` is its path, `port` 0 and the URL `unix://` and the path.
+    """
 
     url: str
     host: str
     port: int
     pid: int
     started_at: datetime
+    admin_url: str | None = None
+    """Where /admin and /metrics are, if not at `url`."""
+
+    @property
+    def place(self) -> str:
+        """Where it listens, in few letters."""
+        return f":{self.port}" if self.port else Path(self.host).name
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "started_at": self.started_at.isoformat()}
@@ -45,6 +58,30 @@ def local_url(host: str, port: int) -> str:
     """Where this machine reaches a server that listens on `host`."""
     host = _ANYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def socket_url(path: Path) -> str:
+    """The URL of a server on a Unix socket."""
+    return f"{_SOCKET}{quote(str(path))}"
+
+
+def connect(url: str, timeout_s: float) -> http.client.HTTPConnection:
+    """A connection to a server of this machine, by the URL of a `ServerInfo`."""
+    if url.startswith(_SOCKET):
+        return _SocketConnection(unquote(url.removeprefix(_SOCKET)), timeout_s)
+    parts = urlsplit(url)
+    return http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
 
 
 def info_path(layout: Layout) -> Path:
@@ -90,6 +127,7 @@ def running_server(layout: Layout) -> ServerInfo | None:
             port=raw["port"],
             pid=raw["pid"],
             started_at=datetime.fromisoformat(raw["started_at"]),
+            admin_url=raw.get("admin_url"),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # it starts or ends at this moment
@@ -198,7 +236,7 @@ def _layout_of(root: Path) -> Layout:
 
 
 def _answers(info: ServerInfo) -> bool:
-    connection = http.client.HTTPConnection(_ANYWHERE.get(info.host, info.host), info.port, timeout=2)
+    connection = connect(info.url, timeout_s=2)
     try:
         connection.request("GET", "/health/live")
         return connection.getresponse().status == 200

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -29,6 +30,14 @@ EXPOSED_HEADERS = ("X-Request-ID", "Retry-After")
 """What pages of other sites that may call the server are shown beside the answer."""
 
 
+@dataclass(frozen=True)
+class AdminSide:
+    """The port of /admin and /metrics, where they have one of their own."""
+
+    port: int
+    access: Access
+
+
 class Gate:
     """The outermost layer around the application."""
 
@@ -43,6 +52,7 @@ class Gate:
         rate: RateLimit | None = None,
         access_log: AccessLog | None = None,
         cors_origins: Collection[str] = (),
+        admin_side: AdminSide | None = None,
     ) -> None:
         self._app = app
         self._access = access
@@ -52,6 +62,7 @@ class Gate:
         self._rate = rate
         self._access_log = access_log
         self._cors_origins = frozenset(cors_origins)
+        self._admin_side = admin_side
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +132,14 @@ class Gate:
     def admit(self, scope: Scope) -> Key | None:
         """The request's key; Problem 503 and 429 for too many, 401 and 403 for those without leave."""
         is_health = scope["path"].startswith("/health")
-        if self._in_flight >= self._concurrency and not is_health:
+        access, comes_by_admins = self._access, False
+        if self._admin_side is not None:
+            comes_by_admins = _port_of(scope) == self._admin_side.port
+            if comes_by_admins:
+                access = self._admin_side.access
+            if not is_health and comes_by_admins != is_for_admins(scope["path"]):
+                raise Problem(404, f"nothing is at {scope['path'][:100]}")
+        if self._in_flight >= self._concurrency and not is_health and not comes_by_admins:
             raise Problem(
                 503,
                 f"{self._concurrency} requests are in progress already",
@@ -129,9 +147,9 @@ class Gate:
                 reason="concurrency",
             )
         if self._rate is None or is_health:
-            return self._access.check(scope)
+            return access.check(scope)
         try:
-            key = self._access.check(scope)
+            key = access.check(scope)
         except Problem:
             self._count(self._rate, None, scope)
             raise
@@ -148,6 +166,16 @@ class Gate:
                 headers={"Retry-After": str(wait_s)},
                 reason="rate",
             )
+
+
+def _port_of(scope: Scope) -> int | None:
+    """The port that the request came by: the system's word, not the client's."""
+    server = scope.get("server")
+    return server[1] if server else None
+
+
+def is_for_admins(path: str) -> bool:
+    return path.startswith(("/admin/", "/metrics/")) or path in ("/admin", "/metrics")
 
 
 def _request_id(scope: Scope) -> str:

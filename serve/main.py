@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serve.control import ServerInfo, local_url, registered
+from serve.control import ServerInfo, local_url, registered, socket_url
 from serve.lean_imports import import_model_libraries, limit_threads
 from serve.settings import ServeSettings
 from store.errors import StorageError, UsageError, WorkbenchError
@@ -26,6 +26,7 @@ from store.layout import Layout
 from store.settings import StoreSettings
 
 if TYPE_CHECKING:
+    from serve.access import Access, KeyRing
     from serve.hosting import ModelHost
     from serve.worker import Workplace
     from store.registry import Registry
@@ -67,9 +68,10 @@ def serve(
     """
     limit_threads()
     _log_to_stderr()
-    from serve.access import Access, is_loopback, open_keys
+    from serve.access import is_loopback, open_keys
     from serve.board import Board
     from serve.local_key import local_key
+    from serve.ports import identity, remove_socket
     from serve.rate import RateLimit
     from serve.systemd import notify
     from store.tracking import open_registry
@@ -80,47 +82,44 @@ def serve(
         for listener in listeners:
             stack.enter_context(contextlib.closing(listener))
         registry_layout = stack.enter_context(_registry_layout(layout))
-        address, port = listeners[0].getsockname()[:2]
-        is_open = is_loopback(address) or config.settings.allow_public_without_keys
+        admin_listener = _listen_for_admins(config.settings, listeners[0])
+        if admin_listener is not None:
+            stack.enter_context(contextlib.closing(admin_listener))
+        is_on_socket = listeners[0].family == socket.AF_UNIX
+        if is_on_socket:
+            stack.callback(remove_socket, Path(listeners[0].getsockname()), identity(listeners[0]))
+        is_local = is_on_socket or is_loopback(listeners[0].getsockname()[0])
+        is_admin_local = admin_listener is None or is_loopback(admin_listener.getsockname()[0])
+        allows_all = config.settings.allow_public_without_keys
         # Of a project that can't be written the keys, and what is trusted, can still be read.
         keys = open_keys(
             config.layout if layout is None else layout, on_key=on_key if config.make_key else None
         )
-        if not keys.keys and not is_open:
+        if not keys.keys and not (is_local and is_admin_local) and not allows_all:
+            where = config.settings.admin_host if is_local else config.settings.host
             raise UsageError(
-                f"{config.settings.host} is open to the network, and no API key exists",
+                f"{where} is open to the network, and no API key exists",
                 "Make one: workbench keys create NAME; or set [serve] allow_public_without_keys = true.",
             )
-        info = ServerInfo(
-            url=local_url(config.settings.host, port),
-            host=config.settings.host,
-            port=port,
-            pid=os.getpid(),
-            started_at=datetime.now(UTC),
-        )
+        info = _info(config.settings, listeners[0], admin_listener)
         import_model_libraries()
         # With scikit-learn's imports done, so that theirs don't bring pandas along.
         from serve.worker import Workplace
         from serve.workers import Supervisor
 
         registry = open_registry(config.tracking_uri, registry_layout)
-        access = Access(
-            keys,
-            is_local=is_loopback(address),
-            is_open=is_open,
-            cors_origins=config.settings.cors_origins,
-            allowed_hosts=config.settings.allowed_hosts,
-        )
         place = Workplace(
             config,
             layout,
             registry,
             _host(config, registry, is_written=layout is not None),
             keys,
-            access,
+            _access(config.settings, keys, is_local=is_local),
             Board(config.settings.workers),
             log_problem,
             RateLimit(config.settings.rate) if config.settings.rate else None,
+            admin_listener,
+            _access(config.settings, keys, is_local=is_admin_local),
         )
 
         def ready() -> None:
@@ -145,12 +144,53 @@ def serve(
 
 def listen_on(config: ServerConfig) -> list[socket.socket]:
     """The listening sockets: one for each worker where the system shares connections out among them."""
-    from serve.ports import listen, listen_together
+    from serve.ports import listen, listen_on_socket, listen_together
 
     settings = config.settings
+    if settings.socket is not None:
+        root = config.layout.root if config.layout is not None else Path.cwd()
+        return [listen_on_socket(root / settings.socket)]
     if settings.workers > 1:
         return listen_together(settings.host, settings.port, settings.workers)
     return [listen(settings.host, settings.port)]
+
+
+def _listen_for_admins(settings: ServeSettings, public: socket.socket) -> socket.socket | None:
+    """The listening socket for /admin and /metrics, where they have one; all workers share it."""
+    from serve.ports import listen
+
+    if settings.admin_port is None:
+        return None
+    listener = listen(settings.admin_host, settings.admin_port)
+    # Which of the two a request came by is told by the port.
+    if public.family != socket.AF_UNIX and public.getsockname()[1] == listener.getsockname()[1]:
+        listener.close()
+        raise UsageError(f"[serve] admin_port is the server's own port {settings.admin_port}", "Change it.")
+    return listener
+
+
+def _access(settings: ServeSettings, keys: KeyRing, *, is_local: bool) -> Access:
+    from serve.access import Access
+
+    return Access(
+        keys,
+        is_local=is_local,
+        is_open=is_local or settings.allow_public_without_keys,
+        cors_origins=settings.cors_origins,
+        allowed_hosts=settings.allowed_hosts,
+    )
+
+
+def _info(settings: ServeSettings, listener: socket.socket, admin: socket.socket | None) -> ServerInfo:
+    admin_url = local_url(settings.admin_host, admin.getsockname()[1]) if admin is not None else None
+    host, port = settings.host, 0
+    if listener.family == socket.AF_UNIX:
+        host = listener.getsockname()
+        url = socket_url(Path(host))
+    else:
+        port = listener.getsockname()[1]
+        url = local_url(host, port)
+    return ServerInfo(url, host, port, os.getpid(), datetime.now(UTC), admin_url)
 
 
 def _written_layout(layout: Layout | None) -> tuple[Layout | None, str | None]:

@@ -1,17 +1,24 @@
-"""Opens the port to listen on, or says who has it and which one is free."""
+"""Opens the port or socket to listen on, or says who has it and which port is free."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import os
 import socket
+import stat
+import struct
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from store.errors import BusyError, UsageError
+from store.errors import BusyError, UsageError, WorkbenchError
 
 BACKLOG = 2048
+_LONGEST_SOCKET_PATH = 103
+"""Linux takes four bytes more."""
 _NEXT_PORTS = 100
 
 
@@ -83,6 +90,97 @@ def listen_beside(family: int, address: Any) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def listen_on_socket(path: Path) -> socket.socket:
+    """A listening Unix socket that its user and group may connect to; one left by a dead server is replaced.
+
+    Raises BusyError where somebody listens there, UsageError for a path where nobody can.
+    """
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        raise UsageError(
+            f"the path of the socket is longer than {_LONGEST_SOCKET_PATH} bytes: {path}",
+            "Use a shorter one: --socket /run/workbench.sock.",
+        )
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _alone_in(path.parent):
+            _make_way(path)
+            before = os.umask(0o117)
+            try:
+                listener.bind(str(path))
+            finally:
+                os.umask(before)
+            listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"cannot listen on the socket {path}: {error.strerror or error}",
+            "Its folder must exist, and you must be allowed to write in it.",
+        ) from error
+    except WorkbenchError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def identity(listener: socket.socket) -> tuple[int, int]:
+    """What tells the file of a listening Unix socket from another one in its place."""
+    status = os.lstat(listener.getsockname())
+    return status.st_ino, status.st_mtime_ns
+
+
+def remove_socket(path: Path, whose: tuple[int, int]) -> None:
+    """Remove the file of a Unix socket, unless another one has taken its place."""
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        if (status.st_ino, status.st_mtime_ns) == whose:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Of two servers that find the same dead socket, one after the other."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_way(path: Path) -> None:
+    """Remove a socket that nobody listens on."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise UsageError(f"{path} is no socket", "Choose another path: --socket PATH.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except (BlockingIOError, TimeoutError):  # somebody has more to do than can wait there
+            pass
+        raise BusyError(
+            f"the socket {path} is in use{_by(probe)}", "Stop it, or choose another path: --socket PATH."
+        )
+
+
+def _by(connected: socket.socket) -> str:
+    """Who is at the other end, where the system tells."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return ""
+    with contextlib.suppress(OSError):
+        pid = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        return f" by pid {pid} ({command.decode('utf-8', 'replace').strip()[:100]})"
+    return ""
 
 
 def free_port(host: str, start: int) -> int | None:

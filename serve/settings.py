@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from serve.clients import SOCKET_PROXY
 from store.settings_base import Settings
 
 
@@ -18,6 +19,15 @@ class ServeSettings(Settings):
 
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
+
+    socket: str | None = Field(None, min_length=1)
+    """Unix socket to listen on instead of a port, relative to the project; its mode is 0660."""
+
+    admin_port: int | None = Field(None, ge=0, le=65535)
+    """Port of its own for `/admin` and `/metrics`, which the other one then hasn't; 0 picks a free one."""
+
+    admin_host: str = "127.0.0.1"
+    """Address that `admin_port` is listened on at."""
 
     workers: int = Field(1, ge=1, le=64)
     """Processes that answer; they share the memory of the models that are loaded at the start."""
@@ -62,7 +72,7 @@ class ServeSettings(Settings):
     """Requests that a key, or an address without one, may make: `100/s`, `600/m`; more are 429s."""
 
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks of proxies whose X-Forwarded-For names the client."""
+    """Addresses or networks of proxies whose X-Forwarded-For names the client; `unix`: on the socket."""
 
     access_log: str = "off"
     """`off`, `stderr`, or a file relative to the project, which is renamed at 10 MB; five are kept."""
@@ -83,6 +93,8 @@ class ServeSettings(Settings):
     @classmethod
     def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
         for proxy in proxies:
+            if proxy == SOCKET_PROXY:
+                continue
             try:
                 ipaddress.ip_network(proxy, strict=False)
             except ValueError:

@@ -22,6 +22,7 @@ from serve.app import Services, create_app
 from serve.background import working_beside
 from serve.connection import connection_class
 from serve.drift_view import DriftView
+from serve.gate import AdminSide
 from serve.http_protocol import HeadLimits, HttpProtocol, limited
 from serve.labels import FeedbackDesk
 from serve.losses import LossWatch
@@ -61,6 +62,10 @@ class Workplace:
     """Why predictions are not logged although they should be."""
     rate: RateLimit | None = None
     """How often a client may ask all workers together."""
+    admin_listener: socket.socket | None = None
+    """Where /admin and /metrics are asked for, if not where predictions are."""
+    admin_access: Access | None = None
+    """Who may ask there."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             DriftView(layout),
             place.log_problem,
             place.rate,
+            _admin_side(place),
         )
 
         @asynccontextmanager
@@ -170,7 +176,14 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             ),
             duties,
         )
-        server.run(sockets=[listener])
+        admin = [place.admin_listener] if place.admin_listener is not None else []
+        server.run(sockets=[listener, *admin])
+
+
+def _admin_side(place: Workplace) -> AdminSide | None:
+    if place.admin_listener is None or place.admin_access is None:
+        return None
+    return AdminSide(place.admin_listener.getsockname()[1], place.admin_access)
 
 
 def _loss_watch(

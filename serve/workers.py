@@ -135,6 +135,11 @@ class Supervisor:
         if len(self._listeners) > 1 and child.slot != _DESK:
             self._listeners[child.slot].close()
 
+    def _close_listeners(self) -> None:
+        admin = self._place.admin_listener
+        for listener in (*self._listeners, *([admin] if admin is not None else [])):
+            listener.close()
+
     def _be_child(self, slot: int, link: socket.socket, parents_end: socket.socket) -> None:
         """Never returns: what the parent does when it ends isn't this process's to do."""
         status = 1
@@ -185,8 +190,7 @@ class Supervisor:
         place, told = self._place, []
         assert self._desk is not None
         assert place.layout is not None
-        for listener in self._listeners:
-            listener.close()
+        self._close_listeners()
         signal.signal(signal.SIGTERM, lambda *_: told.append(True))
         clerk = Clerk(place.layout, place.config.store, place.config.tracking_uri, beside=place.config.beside)
         self._desk.keep(clerk, lambda: bool(told) or _has_ended(link))
@@ -288,8 +292,7 @@ class Supervisor:
     def _stop(self, wakeup: socket.socket) -> None:
         """End the workers, then the one who folds what they left; kill who doesn't end in time."""
         notify("STOPPING=1")
-        for listener in self._listeners:
-            listener.close()
+        self._close_listeners()
         workers = [child for child in self._children.values() if child.slot != _DESK]
         self._end(workers, wakeup, self._place.config.settings.drain_seconds + _GRACE_S)
         self._end([self._children[_DESK]] if self._desk is not None else [], wakeup, _GRACE_S * 2)

@@ -226,6 +226,9 @@ def _server(patient: Patient, fix: bool) -> Iterator[Finding]:
         else:
             hint = "It does no harm; workbench doctor --fix removes it."
             yield Finding("server", "warning", f"{leftover} was left by a server that is gone", hint)
+    if settings.socket is not None:
+        yield Finding("server", "ok", f"not running; it would listen on the socket {settings.socket}")
+        return
     taken = _port_problem(settings.host, settings.port)
     if taken:
         hint = "Choose another: [serve] port, or workbench serve --port 0 for a free one."

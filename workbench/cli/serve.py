@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on ([serve] port); 0: a free one."
 )
+@click.option("--socket", metavar="PATH", help="Unix socket to listen on instead ([serve] socket).")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer ([serve] workers).")
 @click.option("--watch", "with_watcher", is_flag=True, help="Run the watcher beside it, as workbench watch.")
 @click.option(
@@ -32,6 +34,7 @@ def serve(
     invocation: Invocation,
     host: str | None,
     port: int | None,
+    socket: str | None,
     workers: int | None,
     with_watcher: bool,
     uri: str | None,
@@ -46,7 +49,16 @@ def serve(
     from workbench.settings import served_uri
 
     uri = uri or served_uri(os.environ)
-    project, has_file = _project(invocation, host, port, workers, uri)
+    project, has_file = _project(
+        invocation,
+        {
+            "serve.host": host,
+            "serve.port": port,
+            "serve.socket": os.path.abspath(socket) if socket else socket,  # noqa: PTH100
+            "serve.workers": workers,
+        },
+        uri,
+    )
     from serve.main import ServerConfig
     from serve.main import serve as run_server
 
@@ -79,19 +91,11 @@ def serve(
         watcher.stop()
 
 
-def _project(
-    invocation: Invocation, host: str | None, port: int | None, workers: int | None, uri: str | None
-) -> tuple[Project, bool]:
+def _project(invocation: Invocation, options: Mapping[str, Any], uri: str | None) -> tuple[Project, bool]:
     """The project to serve and whether it has settings of its own; a URI needs none."""
     from workbench.settings import find_root, without_file
 
-    overrides: dict[str, Any] = {}
-    if host is not None:
-        overrides["serve.host"] = host
-    if port is not None:
-        overrides["serve.port"] = port
-    if workers is not None:
-        overrides["serve.workers"] = workers
+    overrides = {name: value for name, value in options.items() if value is not None}
     if uri is not None and find_root(invocation.start) is None:
         return without_file(invocation.start, overrides), False
     return invocation.load(overrides), True
@@ -100,7 +104,10 @@ def _project(
 def _announce(server: ServerInfo) -> None:
     from workbench.output import say
 
-    say(f"Serving on {server.url} (its documentation: {server.url}/docs). ctrl-C ends it.")
+    documentation = f" (its documentation: {server.url}/docs)" if server.port else ""
+    say(f"Serving on {server.url}{documentation}. ctrl-C ends it.")
+    if server.admin_url is not None:
+        say(f"/admin and /metrics are at {server.admin_url}.")
 
 
 def _show_key(secret: str) -> None:

@@ -52,6 +52,7 @@ def gather(invocation: Invocation) -> dict[str, Any]:
             "url": server.url,
             "host": server.host,
             "port": server.port,
+            "admin_url": server.admin_url,
             "pid": server.pid,
             "started_at": server.started_at,
         },

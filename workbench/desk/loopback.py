@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from store.errors import WorkbenchError
 
@@ -47,8 +47,9 @@ def ask(
     """
     import http.client
 
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
+    from serve.control import connect
+
+    connection = connect(url, timeout_s)
     headers: Mapping[str, str] = {"Connection": "close"}
     if key is not None:
         headers = {**headers, "X-API-Key": key}
@@ -57,7 +58,8 @@ def ask(
         content = json.dumps(body).encode()
         headers = {**headers, "Content-Type": "application/json"}
     try:
-        connection.request(method, path, content, headers)
+        with contextlib.suppress(BrokenPipeError):  # it may refuse a request before it has read the body
+            connection.request(method, path, content, headers)
         reply = connection.getresponse()
         return Reply(reply.status, reply.read().decode("utf-8", "replace"))
     except TimeoutError:

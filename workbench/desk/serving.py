@@ -104,7 +104,7 @@ class ServingDesk:
                 return ServingState(can_start=project is not None)
             is_ours = self._desk.owns_server
             try:
-                counters = read_counters(ask(server.url, "/metrics").body)
+                counters = read_counters(ask(server.admin_url or server.url, "/metrics").body)
                 listed = ask(server.url, "/models").json()
             except UnreachableError as error:
                 return replace(self._before, server=server, is_ours=is_ours, problem=str(error))
@@ -118,7 +118,8 @@ class ServingDesk:
         if on:
             settings = self._desk.require_project("serving").settings.serve
             port = f"port {settings.port}" if settings.port else "a free port"
-            rows = [("server", "off", f"on, {settings.host} {port}")]
+            where = f"socket {settings.socket}" if settings.socket else f"{settings.host} {port}"
+            rows = [("server", "off", f"on, {where}")]
             for model in self._desk.registry.models():
                 if model.champion is not None:
                     rows.append((model.name, "not answered", f"v{model.champion} answers"))

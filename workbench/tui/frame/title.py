@@ -72,7 +72,7 @@ def state_words(live: Live) -> str:
     """What runs and what is in production, most important first."""
     champions = " · ".join(f"{clean(name)} v{version}" for name, version in live.champions)
     if live.server is not None:
-        return f"● serving :{live.server.port} {champions}".rstrip()
+        return f"● serving {live.server.place} {champions}".rstrip()
     return f"○ not serving · {champions}" if champions else "○ not serving"
 
 
