@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -11,11 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-pytest.importorskip("skl2onnx", reason="the extra onnx is not installed")
-pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-
 from serve.hosting import ModelHost
 from serve.served_model import ServedModel
+
+needs_onnx = pytest.mark.skipif(
+    find_spec("skl2onnx") is None or find_spec("onnxruntime") is None,
+    reason="the extra onnx is not installed",
+)
 
 
 def served(project: Any, **options: Any) -> dict[str, ServedModel]:
@@ -32,6 +36,7 @@ def two_models(project: Any, flower_data: Any) -> Any:
     return project
 
 
+@needs_onnx
 def test_the_log_and_the_model_say_which_engine_answers_and_why(
     two_models: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -45,11 +50,21 @@ def test_the_log_and_the_model_say_which_engine_answers_and_why(
     assert levels == {"linear version 1": "INFO", "binned version 1": "WARNING"}
 
 
+def test_without_the_extra_scikit_learn_answers_and_the_note_says_how_to_install_it(
+    two_models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    model = served(two_models, engine="onnx")["linear"]
+    assert model.engine == "native"
+    assert "pip install 'workbench[onnx]'" in str(model.engine_note)
+
+
 def test_nobody_is_given_it_unasked(two_models: Any) -> None:
     models = served(two_models)
     assert {(model.engine, model.engine_note) for model in models.values()} == {("native", None)}
 
 
+@needs_onnx
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_worker_answers_the_same(two_models: Any, flower_data: Any) -> None:
     model = served(two_models, engine="onnx")["linear"].loaded
