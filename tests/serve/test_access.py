@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from store.jobs import list_jobs
 from store.keys import create_key, revoke_key
 
 ROW = {"a": 1.0, "b": -0.5, "c d": 0.25, "é": 2}
@@ -105,6 +106,29 @@ def test_admin_changes_production_and_the_journal_names_the_key(guarded: Any) ->
     assert server.post("/admin/reload", headers=admin).json()["models"] == {"two": 2}
     events = [event for event in scaled.registry.history("two") if event.who == "the-admin"]
     assert [(event.what, event.reason) for event in events] == [("promoted", "calmer"), ("rolled_back", None)]
+
+
+def test_a_training_is_queued_with_the_admin_scope_alone(guarded: Any) -> None:
+    scaled, server, secrets = guarded
+    settings = scaled.layout.root / "workbench.toml"
+    before = settings.read_text("utf-8") if settings.exists() else None
+    settings.write_text('[project]\nname = "x"\n[pipelines.two]\ndata = "d"\ntarget = "y"\n', "utf-8")
+    wanted = {"pipeline": "two", "reason": "nightly"}
+    admin = bearer(secrets["admin"])
+    try:
+        assert server.post("/admin/retrain", wanted, headers=bearer(secrets["predict"])).status_code == 403
+        assert server.post("/admin/retrain", {"pipeline": "none"}, headers=admin).status_code == 404
+        answer = server.post("/admin/retrain", wanted, headers=admin)
+        assert answer.status_code == 202
+        again = server.post("/admin/retrain", wanted, headers=admin)
+        assert (again.status_code, "queued" in again.json()["detail"]) == (503, True)
+    finally:
+        settings.unlink()
+        if before is not None:
+            settings.write_text(before, "utf-8")
+    (job,) = list_jobs(scaled.layout)
+    assert (job.id, job.state, job.trigger) == (answer.json()["id"], "queued", "http")
+    assert (job.reason, job.who) == ("nightly", "the-admin")
 
 
 def test_admin_needs_its_scope_on_loopback_and_without_any_key_too(
