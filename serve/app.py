@@ -44,6 +44,7 @@ from serve.rate import RateLimit
 from serve.served_model import ServedModel
 from serve.settings import ServeSettings
 from serve.telemetry import CONTENT_TYPE, Telemetry
+from serve.tracing import Tracing
 
 _DRIFT_PROBLEMS: dict[int | str, dict[str, Any]] = dict(
     problem_responses("401", "403", "404", "422", "503").items()
@@ -70,6 +71,7 @@ class Services:
     rate: RateLimit | None = None
     admin_side: AdminSide | None = None
     """Where /admin and /metrics are, if not beside everything else."""
+    tracing: Tracing | None = None
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
@@ -120,6 +122,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         access_log=services.access_log,
         cors_origins=services.settings.cors_origins,
         admin_side=services.admin_side,
+        tracing=services.tracing,
     )
 
 

@@ -20,6 +20,7 @@ from serve.clients import Clients, network_of
 from serve.problems import INTERNAL, Problem, problem_response
 from serve.rate import RateLimit
 from serve.telemetry import Telemetry
+from serve.tracing import Tracing
 from store.keys import Key
 
 log = logging.getLogger("workbench.serve")
@@ -53,6 +54,7 @@ class Gate:
         access_log: AccessLog | None = None,
         cors_origins: Collection[str] = (),
         admin_side: AdminSide | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._app = app
         self._access = access
@@ -63,6 +65,7 @@ class Gate:
         self._access_log = access_log
         self._cors_origins = frozenset(cors_origins)
         self._admin_side = admin_side
+        self._tracing = tracing
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,18 +77,19 @@ class Gate:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         scope = {**scope, "method": method, "request_id": request_id, "key": None}
         encoded = request_id.encode()
-        has_started = False
+        has_started, status = False, 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal has_started
+            nonlocal has_started, status
             if message["type"] == "http.response.start":
-                has_started = True
+                has_started, status = True, message["status"]
                 message["headers"] = [*message.get("headers", ()), (_HEADER, encoded)]
             await send(message)
 
         if self._access_log is not None:
             record = Record(self._access_log, self._clients.address(scope), scope)
             receive, send = record.watching(receive, send)
+        span = self._tracing.begin(scope) if self._tracing is not None else None
         try:
             try:
                 scope["key"] = scope["admitted"] if "admitted" in scope else self.admit(scope)
@@ -109,6 +113,8 @@ class Gate:
         finally:
             if self._access_log is not None:
                 record.write()
+            if self._tracing is not None and span is not None:
+                self._tracing.end(span, scope, status)
 
     async def _answer_problem(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer it so that a page that may call the server can read it: CORS is the application's else."""
@@ -126,8 +132,9 @@ class Gate:
         await response(scope, receive, send)
 
     @property
-    def keeps_access_log(self) -> bool:
-        return self._access_log is not None
+    def notes_requests(self) -> bool:
+        """Whether each request has to pass here to be noted."""
+        return self._access_log is not None or self._tracing is not None
 
     def admit(self, scope: Scope) -> Key | None:
         """The request's key; Problem 503 and 429 for too many, 401 and 403 for those without leave."""

@@ -74,8 +74,10 @@ def serve(
     from serve.ports import identity, remove_socket
     from serve.rate import RateLimit
     from serve.systemd import notify
+    from serve.tracing import is_wanted
     from store.tracking import open_registry
 
+    is_wanted(config.settings)
     layout, log_problem = _written_layout(config.layout)
     listeners = listen_on(config)
     with contextlib.ExitStack() as stack:

@@ -27,6 +27,7 @@ from serve.request_body import read_body
 from serve.row_parts import read_rows
 from serve.served_model import ServedModel
 from serve.telemetry import Telemetry
+from serve.tracing import note_model
 from store.ids import new_prediction_ids
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ class Predictor:
         """POST /predict/batch and /models/{name}/predict/batch."""
         if is_small(request, self._settings.max_body):
             return await self._predict_natively(request, always_list=True)
-        return await self._batches.answer(request, await self._host.fetch(request.path_params.get("name")))
+        model = await self._host.fetch(request.path_params.get("name"))
+        note_model(request.scope, model)
+        return await self._batches.answer(request, model)
 
     async def invoke(self, request: Request) -> Response:
         """POST /invocations and /models/{name}/invocations: MLflow's scoring protocol."""
@@ -130,6 +133,7 @@ class Predictor:
 
     async def answer(self, request: Request, model: ServedModel, read: Reader, write: Writer) -> Response:
         """Read the body, predict, log, and only then reply."""
+        note_model(request.scope, model)
         body = await read_body(request, self._settings.max_body, self._settings.timeout)
         started = time.perf_counter()
         request_id = request_id_of(request)

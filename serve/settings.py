@@ -83,6 +83,9 @@ class ServeSettings(Settings):
     access_log_bodies: bool = False
     """Write the beginning of each request's body too: these are feature values and labels."""
 
+    otel_endpoint: str | None = Field(None, pattern=r"^https?://[^ ]+$")
+    """OpenTelemetry collector (OTLP over HTTP) that is told of each request; needs the extra `otel`."""
+
     trusted_types: tuple[str, ...] = ()
     """Types beyond workbench's own allow-list that a skops model may contain."""
 

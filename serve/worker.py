@@ -29,6 +29,7 @@ from serve.losses import LossWatch
 from serve.predicting import Predictor
 from serve.quick_lane import QuickLane
 from serve.telemetry import Telemetry
+from serve.tracing import open_tracing
 from store.log import PredictionLog
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
         access_log = open_access_log(settings, layout.root if layout is not None else Path.cwd())
         if access_log is not None:
             stack.callback(access_log.close)
+        tracing = open_tracing(settings)
+        if tracing is not None:
+            stack.callback(tracing.close)
         services = Services(
             settings,
             host,
@@ -139,6 +143,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             place.log_problem,
             place.rate,
             _admin_side(place),
+            tracing,
         )
 
         @asynccontextmanager
