@@ -171,11 +171,11 @@ class SliceReader:
     ) -> RowFaults | None:
         """Look at the newest `rows` rows of a time one by one: values beyond limits, copies."""
         with self._reader.opened() as connection:
-            places = _places(connection, key)
+            places = places_of(connection, key)
             outside, present = [], []
             names = []
             for name, (low, high) in limits.items():
-                expression = _expression(places.get(name, []), is_text=False)
+                expression = expression_of(places.get(name, []), is_text=False)
                 if expression is None or (low is None and high is None):
                     continue
                 beyond = [f"{expression} < {low!r}::DOUBLE"] if low is not None else []
@@ -298,10 +298,10 @@ def _schemas(connection: DuckDBPyConnection) -> dict[str, list[Feature]]:
 
 def _column(connection: DuckDBPyConnection, key: Key, name: str) -> str | None:
     """The SQL of a feature's value as text, whichever schema a row has; None where none has it."""
-    return _expression(_places(connection, key).get(name, []), is_text=True)
+    return expression_of(places_of(connection, key).get(name, []), is_text=True)
 
 
-def _places(connection: DuckDBPyConnection, key: Key) -> dict[str, list[tuple[str, str, int]]]:
+def places_of(connection: DuckDBPyConnection, key: Key) -> dict[str, list[tuple[str, str, int]]]:
     """Where each feature of a version is kept: schema, list and slot."""
     found: dict[str, list[tuple[str, str, int]]] = {}
     for name, schema, kind, slot in connection.execute(
@@ -313,7 +313,8 @@ def _places(connection: DuckDBPyConnection, key: Key) -> dict[str, list[tuple[st
     return found
 
 
-def _expression(places: Sequence[tuple[str, str, int]], *, is_text: bool) -> str | None:
+def expression_of(places: Sequence[tuple[str, str, int]], *, is_text: bool) -> str | None:
+    """The SQL of a feature's value, whichever schema a row has; None where none has it so."""
     wanted = [(schema, kind, slot) for schema, kind, slot in places if is_text or kind == "numeric"]
     if not wanted:
         return None

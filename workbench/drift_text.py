@@ -55,6 +55,10 @@ def print_report(report: Report) -> None:
             ],
             [_performance_row(one) for one in report["performance"]],
         )
+    if report.get("joint"):
+        from workbench.joint_text import print_joint
+
+        print_joint(report["joint"])
     if report.get("note"):
         print_title("", report["note"])
 
@@ -72,6 +76,8 @@ def title_of(report: Report) -> str:
 def headline(report: Report) -> str:
     """The whole verdict in a few words."""
     severity = report["severity"]
+    if has_no_reference(report):
+        return "no reference to compare with"
     if severity == "insufficient":
         return f"not enough rows to tell ({report['current_rows']})"
     if severity == "ok":
@@ -83,6 +89,11 @@ def headline(report: Report) -> str:
         return f"{severity}, see the checks"
     more = f" and {len(flagged) - 3} more" if len(flagged) > 3 else ""
     return f"{severity}: {', '.join(flagged[:3])}{more}"
+
+
+def has_no_reference(report: Report) -> bool:
+    """Whether nothing is known to compare the model's predictions with; of files there always is."""
+    return report.get("model") is not None and report.get("reference_rows") is None
 
 
 def subtitle_of(report: Report) -> str:
@@ -100,7 +111,7 @@ def subtitle_of(report: Report) -> str:
 
 def markdown(report: Report) -> str:
     """The report for a pull request or an issue."""
-    lines = [f"### {_plain(title_of(report))}", "", _plain(subtitle_of(report)), ""]
+    lines = [f"### {plain(title_of(report))}", "", plain(subtitle_of(report)), ""]
     judged = _judged(report)
     flagged = [one for one in judged if one["flagged"] or one["severity"] == "insufficient"]
     if flagged:
@@ -112,9 +123,9 @@ def markdown(report: Report) -> str:
             mean = f"{number(one['reference']['mean'])} → {number(one['current']['mean'])}"
             missing = f"{_percent(one['reference']['missing'])} → {_percent(one['current']['missing'])}"
             lines.append(
-                f"| {MARKS[one['severity']]} | {_plain(one['name'])} | {one['severity']} |"
+                f"| {MARKS[one['severity']]} | {plain(one['name'])} | {one['severity']} |"
                 f" {_effect(one['effect'])} | {p_text(one['p_adjusted'])} | {mean} | {missing} |"
-                f" {_plain(one['reason'])} |"
+                f" {plain(one['reason'])} |"
             )
         lines.append("")
     quiet = len(judged) - len(flagged)
@@ -122,13 +133,20 @@ def markdown(report: Report) -> str:
         lines += [f"{quiet} of {len(judged)} without drift.", ""]
     for check in report.get("checks", ()):
         if check["severity"] != "ok" or check["kind"] == "new_categories":
-            lines.append(f"- {MARKS[check['severity']]} {_plain(check['message'])}")
+            lines.append(f"- {MARKS[check['severity']]} {plain(check['message'])}")
     if report.get("performance"):
         lines += ["", "| metric | value | interval | was | |", "|---|--:|---|--:|---|"]
         for one in report["performance"]:
             cells = [cell.text if isinstance(cell, Cell) else cell for cell in _performance_row(one)]
-            lines.append(f"| {' | '.join(map(_plain, cells))} |")
-    return "\n".join(lines).rstrip() + "\n"
+            lines.append(f"| {' | '.join(map(plain, cells))} |")
+    if has_no_reference(report) and report.get("note"):
+        lines += ["", plain(report["note"])]
+    text = "\n".join(lines).rstrip() + "\n"
+    if report.get("joint"):
+        from workbench.joint_text import markdown_joint
+
+        text += markdown_joint(report["joint"])
+    return text
 
 
 def print_case(report: Report, one: Mapping[str, Any]) -> None:
@@ -299,7 +317,8 @@ def _percent(share: float | None) -> str:
     return MISSING if share is None else f"{share:.1%}"
 
 
-def _plain(text: object) -> str:
+def plain(text: object) -> str:
+    """Text that breaks no table of Markdown."""
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 

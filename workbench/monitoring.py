@@ -21,6 +21,7 @@ from store.layout import SETTINGS_FILE
 if TYPE_CHECKING:
     from pipelines.drift.live import LiveDrift, Watched
     from pipelines.monitor_settings import MonitorSettings
+    from pipelines.settings import PipelineSettings
     from store.findings import Finding
     from store.profile import Profile
     from store.slices import Key, Segment
@@ -136,7 +137,7 @@ class Monitor:
         project = self._load()
         watched = self._watched(project, key)
         if watched is None:
-            return _without_reference(project, key, now)
+            return self._without_reference(project, key, window, segment, now)
         if window is not None:
             watched = replace(watched, settings=_with_window(watched.settings, window))
         live = self._live_drift(project)
@@ -262,7 +263,6 @@ class Monitor:
     def _watched(self, project: Project, key: Key) -> Watched | None:
         """A version with its reference and settings; None without reference."""
         from pipelines.drift.live import Watched
-        from pipelines.monitor_settings import MonitorSettings
         from store.references import read_reference, reference_path
 
         seen = self._seen.setdefault(key, _Seen())
@@ -277,21 +277,31 @@ class Monitor:
             seen.profile_at = stamp
         if seen.profile is None:
             return None
-        pipeline = next(
-            (
-                settings
-                for name, settings in project.settings.pipelines.items()
-                if project.model_name(name) == key.model
-            ),
-            None,
-        )
+        pipeline = _pipeline_of(project, key.model)
         return Watched(
             key=key,
             profile=seen.profile,
-            settings=MonitorSettings() if pipeline is None else pipeline.monitor,
+            settings=_settings_of(pipeline),
             rules={} if pipeline is None else pipeline.columns,
             importances=seen.importances,
         )
+
+    def _without_reference(
+        self, project: Project, key: Key, window: str | None, segment: Segment | None, now: datetime
+    ) -> dict[str, Any]:
+        """What can be said of a version that nothing is known to compare with."""
+        from pipelines.drift.unreferenced import describe_window
+        from pipelines.monitor_settings import duration
+
+        settings = _settings_of(_pipeline_of(project, key.model))
+        if window is not None:
+            settings = _with_window(settings, window)
+        length = settings.window if isinstance(settings.window, int) else duration(settings.window)
+        note = (
+            f"{key.model} version {key.version} has no reference; make one: "
+            f"workbench monitor profile {key.model}/{key.version} --data FILE"
+        )
+        return describe_window(project.layout, key, length, now, ACTIVE, segment=segment, note=note).as_json()
 
     def _retire(
         self, project: Project, by_key: Mapping[Key, list[tuple[datetime, int]]], now: datetime
@@ -340,6 +350,18 @@ class Monitor:
         return self._project
 
 
+def _pipeline_of(project: Project, model: str) -> PipelineSettings | None:
+    """The pipeline whose model is called so."""
+    pipelines = project.settings.pipelines.items()
+    return next((one for name, one in pipelines if project.model_name(name) == model), None)
+
+
+def _settings_of(pipeline: PipelineSettings | None) -> MonitorSettings:
+    from pipelines.monitor_settings import MonitorSettings
+
+    return MonitorSettings() if pipeline is None else pipeline.monitor
+
+
 def _with_window(settings: MonitorSettings, window: str) -> MonitorSettings:
     from pydantic import ValidationError
 
@@ -350,27 +372,6 @@ def _with_window(settings: MonitorSettings, window: str) -> MonitorSettings:
         raise UsageError(
             f"--window {window}: {reason}", "For example: --window 24h, --window 500."
         ) from error
-
-
-def _without_reference(project: Project, key: Key, now: datetime) -> dict[str, Any]:
-    """What can be said of a version that nothing is known to compare with."""
-    from pipelines.drift.report import DriftReport
-    from store.slices import SliceReader
-
-    rows = sum(n for _, n in SliceReader(project.layout).moments(key, now - ACTIVE))
-    return DriftReport(
-        reference_rows=None,
-        current_rows=rows,
-        features=(),
-        prediction=None,
-        model=key.model,
-        version=key.version,
-        role=key.role,
-        note=(
-            f"{key.model} version {key.version} has no reference; make one: "
-            f"workbench monitor profile {key.model}/{key.version} --data FILE"
-        ),
-    ).as_json()
 
 
 def importances(project: Project, model: str, version: int) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from store import bucket_tables, recounting
+from store.counts import Counts
 from store.fold import fold
 from store.ids import new_prediction_ids
 from store.layout import Layout
@@ -265,3 +267,32 @@ def test_a_file_of_an_older_version_is_brought_up_to_date_and_kept_as_it_was(
     backup = layout.state / "predictions.version-1.duckdb"
     with duckdb.connect(str(backup), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM predictions").fetchall() == [(4,)]
+
+
+def test_values_on_edges_and_no_numbers_are_counted_as_duckdb_counts_them(
+    layout: Layout, log: PredictionLog
+) -> None:
+    """[.5, 1, 1.5, 2, 2.5, 9, NaN, NULL, inf, -inf] on the edges [1, 2], against DuckDB's own histogram."""
+    values = [0.5, 1.0, 1.5, 2.0, 2.5, 9.0, math.nan, None, math.inf, -math.inf]
+    base = profile()
+    edged = replace(
+        base.feature("age"), edges=(1.0, 2.0), coarse=(0, 1), counts=Counts(bins=(0, 0, 0), center=1.5)
+    )
+    reference = replace(base, features=(edged, *base.features[1:]))
+    publish_reference(layout, "churn", 1, reference)
+    log_churn(log, START, np.random.default_rng(0), 10, numeric=[[value, 1.0] for value in values])
+    fold(layout)
+    found = SeriesReader(layout).series("churn", 1, start=START, end=END, points=1, kinds=("feature",))
+    counts = found["feature", "age"].total
+    # DuckDB counts infinities among the others; here they have counters of their own.
+    low, middle, high = counts.bins
+    low, high = low + counts.negative_infinite, high + counts.positive_infinite
+    assert (low, middle, high, counts.null, counts.nan) == (3, 2, 3, 1, 1)
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_external_access = false")
+        row = connection.execute(
+            "SELECT histogram(v, [1.0, 2.0]::DOUBLE[]) FROM (SELECT unnest(?::DOUBLE[]) AS v)"
+            " WHERE v IS NOT NULL AND NOT isnan(v)",
+            [values],
+        ).fetchone()
+    assert row == ({1.0: low, 2.0: middle, math.inf: high},)

@@ -20,7 +20,7 @@ from store.log import FeatureSchema, PredictionLog, new_prediction_ids
 from store.profile import build_profile
 from store.references import publish_reference
 from store.settings import StoreSettings
-from store.slices import Key
+from store.slices import Key, Segment
 from workbench.monitoring import LOCK, Monitor, Tick
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -237,11 +237,50 @@ def test_a_model_without_reference(tmp_path: Path) -> None:
     shop.hours(0)
     done = shop.look(NOON + 2 * HOUR)
     assert (done.windows, done.watched, done.problems) == (0, (), ())
-    report = shop.monitor.current(KEY, now=NOON + 2 * HOUR)
+    report = shop.monitor.current(KEY, now=NOON + HOUR)
     assert report["reference_rows"] is None
     assert report["current_rows"] == 600
     assert report["severity"] == "insufficient"
     assert "monitor profile bikes/1" in report["note"]
+
+
+def test_a_window_without_reference_is_described_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Means, missing shares and distributions of its rows; no verdict."""
+    from workbench import drift_text
+    from workbench.report_page import render_page
+
+    shop = Shop(tmp_path)
+    shop.ask(300, NOON - 3 * HOUR, shift=100)
+    shop.ask(600, NOON - HOUR / 2)
+    shop.look(NOON)
+    report = shop.monitor.current(KEY, now=NOON)
+    temp, season = (drift_text.find_feature(report, name) for name in ("temp", "season"))
+    assert temp is not None
+    assert season is not None
+    assert report["current_rows"] == 600
+    assert temp["current"]["mean"] == pytest.approx(20, abs=1)
+    assert temp["current"]["missing"] == 0
+    assert (temp["severity"], temp["p_value"], temp["reference"]["n"]) == ("insufficient", None, 0)
+    assert sum(temp["distribution"]["current"]) == 600
+    assert sum(temp["distribution"]["reference"]) == 0
+    assert set(season["distribution"]["labels"]) == {"spring", "fall"}
+    assert report["prediction"]["current"]["mean"] == pytest.approx(200, abs=10)
+    json.dumps(report, allow_nan=False)
+    few = shop.monitor.current(KEY, now=NOON - HOUR)
+    assert few["current_rows"] == 300
+    assert few["window"]["extended"]
+    part = shop.monitor.current(KEY, now=NOON, segment=Segment("season", "fall"))
+    assert 200 < part["current_rows"] <= 500
+
+    drift_text.print_report(report)
+    drift_text.print_case(report, temp)
+    shown = capsys.readouterr().out
+    assert "bikes version 1: no reference to compare with" in shown
+    assert "temp is not judged: no reference to compare with." in shown
+    assert "monitor profile bikes/1" in drift_text.markdown(report)
+    assert "No reference to compare with" in render_page(report)
 
 
 def test_a_clock_that_moved_back(shop: Shop) -> None:

@@ -32,6 +32,7 @@ FAILED_ON = 4
     help="One page to send or print.",
 )
 @click.option("--against", metavar="VERSION", help="Ask this version of MODEL the same rows, and compare.")
+@click.option("--joint", is_flag=True, help="Also try to tell the rows apart by all columns together.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
 @click.option(
     "--fail-on",
@@ -53,6 +54,7 @@ def report(
     window: str | None,
     html: Path | None,
     against: str | None,
+    joint: bool,
     as_markdown: bool,
     fail_on: str | None,
     as_json: bool,
@@ -70,11 +72,20 @@ def report(
         if model is not None:
             raise UsageError("either a MODEL or two files", "Leave one out.")
         made = _of_files(reference, current, predictions, target, ignore, ordered, classic)
+        if joint:
+            from pipelines.drift.joint_files import joint_of_files
+
+            aside = {name for name in (predictions, target, *ignore) if name is not None}
+            made["joint"] = joint_of_files(reference, current, ignore=aside).as_json()
         reports = [made]
     else:
         from workbench.cli.monitor import reports_of
 
         reports = reports_of(invocation, model, window=window)
+        if joint:
+            from workbench.joint import joint_of_model
+
+            reports = [{**made, "joint": joint_of_model(invocation, made).as_json()} for made in reports]
     if against is not None:
         if model is None:
             raise UsageError("--against is about one MODEL", "Name it: workbench report MODEL --against 3")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from workbench.joint_text import joint_section
 from workbench.report_page import performance, sections
 from workbench.report_page.style import CSS
 from workbench.report_page.words import subject, verdict
@@ -45,6 +46,7 @@ def render_page(
         sections.tiles(report, (details or {}).get("coverage")),
         sections.ranking(features),
         sections.distributions(features),
+        joint_section(report.get("joint")),
         sections.prediction(report),
         sections.over_time(windows, features, marks),
         performance.performance(report, details, windows, marks),

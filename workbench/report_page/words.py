@@ -70,8 +70,11 @@ def verdict(report: Mapping[str, Any]) -> tuple[str, list[str]]:
     watched = [one for one in features if one["severity"] == "watch"]
     prediction = report.get("prediction") or {}
     dropped = [one for one in report.get("performance", ()) if one.get("dropped")]
+    is_alone = report.get("model") is not None and report.get("reference_rows") is None
     if dropped:
         headline = "The model has become worse"
+    elif is_alone:
+        headline = "No reference to compare with"
     elif level == "insufficient":
         headline = "Too few rows for a verdict"
     elif bad or prediction.get("severity") in ("warning", "critical"):
@@ -81,12 +84,12 @@ def verdict(report: Mapping[str, Any]) -> tuple[str, list[str]]:
     else:
         headline = "Worth a look" if level == "watch" else "No drift"
     found = []
-    if level == "insufficient":
+    if level == "insufficient" and not is_alone:
         found.append(
             f"{report.get('current_rows') or 0:,} rows are in the window; a verdict takes 100. "
             "What is drawn below is what there is."
         )
-    elif features:
+    elif features and not is_alone:
         found.append(_features(features, bad, watched))
     if prediction.get("severity") in ("watch", "warning", "critical"):
         found.append(f"What the model predicts has moved (effect {number(prediction.get('effect'))}).")
