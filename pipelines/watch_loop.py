@@ -211,6 +211,8 @@ class WatchLoop:
         if tuple(seen) != self._state_seen:
             self._state_seen = tuple(seen)
             self._decide_at.clear()
+            # Who ends a pause may have changed the settings for it just before.
+            self._own[0].due_at = 0.0
             with suppress(WorkbenchError):
                 self.paused = paused_pipelines(self.layout, self._pipelines)
 
