@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,9 @@ def warm_hours(make_drifting: Callable[[Path], Any], tmp_path_factory: pytest.Te
     """Six hours of traffic of which the last three are warmer than the training data, and labelled."""
     made = make_drifting(tmp_path_factory.mktemp("warm") / "shop")
     made.hours(0, 0, 0, 2, 5, 6, labelled=True)
+    for thread in threading.enumerate():
+        if thread.name == "alerts":  # a state file in use can't be copied
+            thread.join()
     with closing(sqlite3.connect(made.layout.state_db)) as connection, connection:
         at = (NOON - timedelta(hours=2)).isoformat(timespec="microseconds")
         connection.execute("UPDATE alerts SET since = ?, last_seen = ?", (at, at))
