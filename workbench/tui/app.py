@@ -30,6 +30,8 @@ from workbench.tui.widgets.cells import clean
 from workbench.tui_state import State, read_state
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from serve.control import ServerInfo
 
 _TOAST_S = {"information": 4.0, "warning": 8.0, "error": 12.0}
@@ -96,6 +98,15 @@ class WorkbenchApp(Asking, App[Outcome]):
     @property
     def is_read_only(self) -> bool:
         return self.desk is not None and self.desk.ui.read_only
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice; where that is a terminal, one whose loss holds nothing up."""
+        chosen = super().get_driver_class()
+        if chosen.__name__ != "LinuxDriver":
+            return chosen
+        from workbench.tui.driver import LastingDriver
+
+        return LastingDriver
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A screen that has nothing to show here is on no key, in no help and in no palette."""

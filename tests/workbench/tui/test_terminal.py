@@ -14,6 +14,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,24 @@ def test_a_lost_terminal_ends_it(opened: Terminal) -> None:
     os.close(opened.ours)
     os.close(opened.theirs)
     assert opened.process.wait(20) == 129
+
+
+def test_pictures_for_a_terminal_that_is_gone_hold_nothing_up() -> None:
+    from textual.drivers._writer_thread import MAX_QUEUED_WRITES, WriterThread
+
+    from workbench.tui.driver import Lasting
+
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        os.close(ours)
+        writer = WriterThread(Lasting(terminal))  # type: ignore[arg-type]
+        writer.start()
+        for number in range(3 * MAX_QUEUED_WRITES):
+            writer.write(f"picture {number}\n")
+        writer.stop()
+        assert not writer.is_alive()
+        with suppress(OSError):
+            terminal.close()
 
 
 def test_it_follows_the_terminals_size(opened: Terminal) -> None:
