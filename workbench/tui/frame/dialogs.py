@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -229,11 +229,12 @@ class ChoiceDialog(ModalScreen["str | None"]):
             yield OptionList(*(Option(self._line(each), id=each.name) for each in self._choices))
             yield Static("enter  choose   esc  cancel", classes="-keys", markup=False)
 
-    def on_key(self, event: object) -> None:
-        key = getattr(event, "key", "")
+    def on_key(self, event: events.Key) -> None:
         for choice in self._choices:
-            if choice.key and choice.key == key:
+            if choice.key and choice.key == event.key:
+                event.stop()  # it is answered: no screen is to hear of it
                 self.dismiss(choice.name)
+                return
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
