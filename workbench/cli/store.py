@@ -190,8 +190,9 @@ def check(invocation: Invocation, rebuild: bool, as_json: bool) -> None:
         for line in found.checked:
             say(line)
     if found.problems:
-        hint = "Make it again from the archive with --rebuild." if found.is_damaged else None
-        raise StorageError("; ".join(found.problems), hint)
+        problems = "; ".join(found.problems)
+        is_said = not found.is_damaged or "--rebuild" in problems
+        raise StorageError(problems, None if is_said else "Make it again from the archive with --rebuild.")
 
 
 def _megabytes(size: int) -> str:
