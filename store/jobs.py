@@ -1,4 +1,4 @@
-"""Jobs: one row for each training, whatever became of it."""
+"""Jobs: one row for each training and each scoring by the clock, whatever became of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from store.errors import NotFoundError, UsageError
@@ -14,6 +15,7 @@ from store.layout import Layout
 from store.state import connect
 
 JobState = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
+JobKind = Literal["train", "score"]
 STATES: tuple[str, ...] = get_args(JobState)
 FINAL_STATES = frozenset({"done", "refused", "failed", "cancelled"})
 _CHANGEABLE = frozenset({"state", "reason", "run_id", "version", "error", "pid"})
@@ -21,7 +23,10 @@ _CHANGEABLE = frozenset({"state", "reason", "run_id", "version", "error", "pid"}
 
 @dataclass(frozen=True)
 class Job:
-    """One training: `refused` means that the gate kept the champion, `error` says why a job failed."""
+    """One training, or one scoring of files by the clock.
+
+    `refused` means that the gate kept the champion, `error` says why a job failed.
+    """
 
     id: str
     pipeline: str
@@ -36,6 +41,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    kind: JobKind = "train"
 
     @property
     def is_finished(self) -> bool:
@@ -55,10 +61,16 @@ def new_job_id(now: datetime | None = None) -> str:
     return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
+def job_lock(layout: Layout, kind: JobKind, pipeline: str) -> Path:
+    """The lock that whoever runs such a job of the pipeline holds: one at a time."""
+    return layout.run / f"{kind}-{pipeline}.lock"
+
+
 def add_job(
     layout: Layout,
     pipeline: str,
     *,
+    kind: JobKind = "train",
     trigger: str = "manual",
     reason: str | None = None,
     state: JobState = "queued",
@@ -73,9 +85,9 @@ def add_job(
     started_at = None if state == "queued" else now.isoformat()
     with connect(layout) as connection:
         connection.execute(
-            "INSERT INTO jobs (id, pipeline, state, trigger, reason, pid, who, created_at, started_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (job_id, pipeline, state, trigger, reason, pid, who or _login(), now.isoformat(), started_at),
+            "INSERT INTO jobs (id, pipeline, state, trigger, reason, pid, who, created_at, started_at, kind)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (job_id, pipeline, state, trigger, reason, pid, who or _login(), now.isoformat(), started_at, kind),
         )
         return _fetch(connection, job_id)
 
@@ -132,6 +144,7 @@ def list_jobs(
     *,
     pipeline: str | None = None,
     states: Collection[str] = (),
+    kind: JobKind | None = None,
     limit: int | None = None,
 ) -> list[Job]:
     """Jobs, newest first; an empty list where nothing was trained yet (no file is made)."""
@@ -141,6 +154,9 @@ def list_jobs(
     if pipeline is not None:
         conditions.append("pipeline = ?")
         values.append(pipeline)
+    if kind is not None:
+        conditions.append("kind = ?")
+        values.append(kind)
     if states:
         conditions.append(f"state IN ({', '.join('?' * len(states))})")
         values.extend(states)

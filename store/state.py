@@ -140,6 +140,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (channel, alert_id)
         )""",
     ),
+    ("""ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'train'""",),
 )
 
 
