@@ -134,7 +134,7 @@ class QuickLane:
                 self._answer(model, [item])
             return
         ended = time.perf_counter()
-        latencies = [(ended - item.started) * 1000 for item in asked]
+        latencies = [round((ended - item.started) * 1000, 3) for item in asked]
         ids = self._logged(model, batch, predictions, asked, latencies)
         rows = answer_rows(model.loaded, model.name, model.version, predictions, ids, 0.0)
         counters = self._telemetry.of(model)
@@ -144,7 +144,7 @@ class QuickLane:
             counters.latency.observe(latency_ms / 1000)
             self._telemetry.tutorial_latency.observe(latency_ms / 1000)
         for item, row, latency_ms in zip(asked, rows, latencies, strict=True):
-            row["latency_ms"] = round(latency_ms, 3)
+            row["latency_ms"] = latency_ms
             item.asking.answer(orjson.dumps(row), item.request_id)
 
     def _logged(
@@ -153,7 +153,7 @@ class QuickLane:
         batch: Any,
         predictions: Any,
         asked: Sequence[_Asked],
-        latencies: Sequence[float],
+        latencies: list[float],
     ) -> Sequence[str | None]:
         """The id of each prediction; None for all when they could not be logged."""
         nothing = [None] * len(asked)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from array import array
+from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from store.records import Kind, class_numbers, class_text, decode, number, numbers
+from store.records import BLOCK, Kind, class_numbers, class_text, decode, number, numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,8 +55,10 @@ class Batch:
         if len(records) != len(payloads):
             return [payload for payload in payloads if not self.add(payload)]
         for first, last in _runs(payloads, records):
-            if last - first > 1 and self._add_run(records[first:last]):
-                continue
+            if last - first > 1:
+                with contextlib.suppress(*_MALFORMED):
+                    self._add_predictions(records[first:last])
+                    continue
             damaged += [payload for payload in payloads[first:last] if not self.add(payload)]
         return damaged
 
@@ -65,7 +69,7 @@ class Batch:
             return False
         try:
             if record["k"] == "p":
-                self._add_predictions(record)
+                self._add_predictions([record])
             elif record["k"] == "f":
                 self._add_feedback(record)
             else:
@@ -108,22 +112,11 @@ class Batch:
                 rows.append((schema_id, position, name, kind, filled[kind]))
         return rows
 
-    def _add_predictions(self, record: Mapping[str, Any]) -> None:
-        self.n_predictions += self._pending.add(record, self.models)
+    def _add_predictions(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self.n_predictions += self._pending.add(records, self.models)
         if len(self._pending.ids) >= _BLOCK_ROWS:
             self._blocks.append(self._pending.table())
             self._pending = _Pending()
-
-    def _add_run(self, records: Sequence[Mapping[str, Any]]) -> bool:
-        """Take requests of one row each that differ in nothing else, column by column; False: none taken."""
-        try:
-            self.n_predictions += self._pending.add_run(records, self.models)
-        except _MALFORMED:
-            return False
-        if len(self._pending.ids) >= _BLOCK_ROWS:
-            self._blocks.append(self._pending.table())
-            self._pending = _Pending()
-        return True
 
     def _add_feedback(self, record: Mapping[str, Any]) -> None:
         received = int(record["t"])
@@ -187,76 +180,41 @@ class _Pending:
         self._categorical = _Lists(packs=False)
         self._classes: dict[str, dict[Any, tuple[float | None, str]]] = {}
 
-    def add(self, record: Mapping[str, Any], models: set[tuple[str, int, str]]) -> int:
-        """Take one line's rows, all or, raising, none; returns how many."""
-        ids = record["i"]
-        n_rows = len(ids)
+    def add(self, records: Sequence[Mapping[str, Any]], models: set[tuple[str, int, str]]) -> int:
+        """Take lines of one origin that have the same keys, column by column: all of them or, raising, none.
+
+        Returns how many rows they have.
+        """
+        first, counts = records[0], [len(record["i"]) for record in records]
+        n_rows = sum(counts)
         # Everything that can fail comes before the first row is taken.
-        str(record["m"]), int(record["v"]), str(record["s"]), str(record["r"])
-        moment, latency = int(record["t"]), float(record["l"])
-        values, labels = self._results(record)
-        numeric, probability = record.get("x"), record.get("p")
-        probabilities, categorical = record.get("ps"), record.get("c")
-        if len(values) != n_rows or (probability is not None and len(probability) != n_rows):
-            raise ValueError("columns of different length")
-        if record.get("n") and numeric is not None:
+        ids = _column(records, "i", counts)
+        if {*map(type, ids)} != {str}:
+            ids = [*map(str, ids)]
+        values, labels = self._results(_column(records, "y", counts), first.get("o"))
+        probability = _column(records, "p", counts) if "p" in first else [None] * n_rows
+        times = _repeated([int(record["t"]) for record in records], counts)
+        latencies = [*map(float, _each(records, "l", counts))]
+        requests = _each(records, "q", counts) if "q" in first else [None] * n_rows
+        numeric, (block, width) = _rows(records, "x", counts), _block(records, counts)
+        if "n" in first and numeric is not None:
             numeric = [row if row is None else numbers(row) for row in numeric]
-        for rows in (numeric, probabilities, categorical):
-            if rows is not None and (
-                len(rows) != n_rows or not all(type(row) in _LIST_OR_NONE for row in rows)
-            ):
-                raise ValueError("columns of different length")
-        self.ids += ids if n_rows == 1 and type(ids[0]) is str else map(str, ids)
-        place = self._place(record, models)
-        self._values += values
-        self._labels += labels
-        self._probability += [None] * n_rows if probability is None else probability
-        self._origin += [place] * n_rows
-        self._times += [moment] * n_rows
-        self._latency += [latency] * n_rows
-        self._requests += [record.get("q")] * n_rows
-        self._numeric.add(numeric, n_rows)
-        self._categorical.add(categorical, n_rows)
-        self._probabilities.add(probabilities, n_rows)
-        return n_rows
-
-    def add_run(self, records: Sequence[Mapping[str, Any]], models: set[tuple[str, int, str]]) -> int:
-        """Take many lines of one row and of one origin at once, all or, raising, none."""
-        first, n_rows = records[0], len(records)
-        if "n" in first:
-            raise ValueError("marked numbers are read line by line")
-
-        def column(key: str) -> list[Any] | None:
-            if key not in first:
-                return None
-            rows = [record[key] for record in records]
-            if {*map(type, rows)} != {list} or {*map(len, rows)} != {1}:
-                raise ValueError("not one row each")
-            return [row[0] for row in rows]
-
-        ids, outcomes, probability = column("i"), column("y"), column("p")
-        lists = column("x"), column("ps"), column("c")
-        times, latencies = [r["t"] for r in records], [r["l"] for r in records]
-        requests = [r["q"] for r in records] if "q" in first else [None] * n_rows
-        if ids is None or outcomes is None or {*map(type, ids)} != {str} or {*map(type, times)} != {int}:
-            raise ValueError("no request of ours")
-        if not {*map(type, latencies)} <= {int, float}:
-            raise ValueError("no request of ours")
-        for rows in lists:
-            if rows is not None and not {*map(type, rows)} <= {list, type(None)}:
-                raise ValueError("columns of different length")
-        values, labels = self._results({"y": outcomes, "o": first.get("o")})
+        probabilities, categorical = _rows(records, "ps", counts), _rows(records, "c", counts)
         place = self._place(first, models)
         self.ids += ids
         self._values += values
         self._labels += labels
-        self._probability += [None] * n_rows if probability is None else probability
+        self._probability += probability
         self._origin += [place] * n_rows
         self._times += times
-        self._latency += map(float, latencies)
+        self._latency += latencies
         self._requests += requests
-        for kept, rows in zip((self._numeric, self._probabilities, self._categorical), lists, strict=True):
-            kept.add(rows, n_rows)
+        if width:
+            self._numeric.add_block(block, width, n_rows)
+        else:
+            self._numeric.add(numeric, n_rows)
+        self._categorical.add(categorical, n_rows)
+        self._probabilities.add(probabilities, n_rows)
         return n_rows
 
     def _place(self, record: Mapping[str, Any], models: set[tuple[str, int, str]]) -> int:
@@ -294,9 +252,10 @@ class _Pending:
             }
         )
 
-    def _results(self, record: Mapping[str, Any]) -> tuple[Sequence[Any], Sequence[str | None]]:
-        """`prediction` (value, numeric class or the class's position) and `label` of a line's rows."""
-        values, classes = record["y"], record.get("o")
+    def _results(
+        self, values: Sequence[Any], classes: Sequence[Any] | None
+    ) -> tuple[Sequence[Any], Sequence[str | None]]:
+        """`prediction` (value, numeric class or the class's position) and `label` of rows."""
         if classes is None:
             return numbers(values), [None] * len(values)
         key = repr(classes)
@@ -315,7 +274,47 @@ class _Pending:
         return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-_LIST_OR_NONE = (list, type(None))
+def _column(records: Sequence[Mapping[str, Any]], key: str, counts: Sequence[int]) -> list[Any]:
+    """What the lines have by row."""
+    columns = [record[key] for record in records]
+    if {*map(type, columns)} != {list} or [*map(len, columns)] != counts:
+        raise ValueError("columns of different length")
+    return columns[0] if len(columns) == 1 else [*chain.from_iterable(columns)]
+
+
+def _rows(records: Sequence[Mapping[str, Any]], key: str, counts: Sequence[int]) -> list[Any] | None:
+    """A column of lists; None where the lines have none."""
+    if key not in records[0] or (len(records) == 1 and records[0][key] is None):
+        return None
+    rows = _column(records, key, counts)
+    if not {*map(type, rows)} <= {list, type(None)}:
+        raise ValueError("not a column of lists")
+    return rows
+
+
+def _each(records: Sequence[Mapping[str, Any]], key: str, counts: Sequence[int]) -> list[Any]:
+    """What the lines have once, or by row where they are of several requests."""
+    values = [record[key] for record in records]
+    if list in {*map(type, values)}:
+        return _column(records, key, counts)
+    return _repeated(values, counts)
+
+
+def _repeated(values: list[Any], counts: Sequence[int]) -> list[Any]:
+    if len(values) == sum(counts):
+        return values
+    return [*chain.from_iterable(map(repeat, values, counts))]
+
+
+def _block(records: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> tuple[bytes, int]:
+    """The numbers of lines that have them as their bytes, and how many a row has; 0 where they haven't."""
+    if BLOCK not in records[0]:
+        return b"", 0
+    blocks = [a2b_base64(record[BLOCK]) for record in records]
+    width = len(blocks[0]) // (8 * counts[0]) if counts[0] else 0
+    if width == 0 or [*map(len, blocks)] != [8 * width * count for count in counts]:
+        raise ValueError("columns of different length")
+    return b"".join(blocks), width
 
 
 class _Lists:
@@ -339,6 +338,16 @@ class _Lists:
                 end += len(row)
             self._ends.append(end)
             self._nulls.append(row is None)
+
+    def add_block(self, block: bytes, width: int, n_rows: int) -> None:
+        """Rows of equal width, as the bytes of their numbers."""
+        if isinstance(self._values, list):
+            self._values += array("d", block)
+        else:
+            self._values.frombytes(block)
+        end = self._ends[-1]
+        self._ends += range(end + width, end + n_rows * width + 1, width)
+        self._nulls += [False] * n_rows
 
     def _extend(self, values: Sequence[Any]) -> None:
         if isinstance(self._values, list):

@@ -103,8 +103,8 @@ class PredictionLog:
         classes: Sequence[Any] | None,
         numeric: Sequence[Sequence[float | None]],
         categorical: Sequence[Sequence[str | None]],
-        latencies_ms: Sequence[float],
-        request_ids: Sequence[str],
+        latencies_ms: list[float],
+        request_ids: list[str],
         role: str = "champion",
     ) -> bool:
         """Log requests of one row each that were answered in the same moment, in one write.
@@ -113,26 +113,19 @@ class PredictionLog:
         """
         try:
             prepared = self._schemas.get(schema.schema_id) or self._prepare(schema)
-            origin = prepared.origin(model, version, role, classes)
-            numbers = prepared.numeric(numeric) if self._log_features else None
-            texts = prepared.categorical(categorical) if self._log_features else None
-            lines: list[bytes] = []
-            for row, prediction_id in enumerate(prediction_ids):
-                one = slice(row, row + 1)
-                payloads = encode_predictions(
-                    origin,
-                    prediction_ids=[prediction_id],
-                    predicted_at=predicted_at,
-                    predictions=predictions[one],
-                    probability=None if probability is None else probability[one],
-                    probabilities=None if probabilities is None else probabilities[one],
-                    numeric=None if numbers is None else numbers[one],
-                    categorical=None if texts is None else texts[one],
-                    latency_ms=latencies_ms[row],
-                    request_id=request_ids[row],
-                )
-                lines += map(frame, payloads)
-            self._spool.append(lines, prepared.declaration)
+            payloads = encode_predictions(
+                prepared.origin(model, version, role, classes),
+                prediction_ids=prediction_ids,
+                predicted_at=predicted_at,
+                predictions=predictions,
+                probability=probability,
+                probabilities=probabilities,
+                numeric=prepared.numeric(numeric) if self._log_features else None,
+                categorical=prepared.categorical(categorical) if self._log_features else None,
+                latency_ms=latencies_ms,
+                request_id=request_ids,
+            )
+            self._spool.append([frame(payload) for payload in payloads], prepared.declaration)
         except _FAILURES as error:
             return self._failed(len(prediction_ids), error)
         self.problem = None

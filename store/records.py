@@ -1,14 +1,18 @@
 """What the spool's lines say: predictions, the features they name, and feedback, as JSON.
 
-A prediction line is one request, a batch of more than MAX_ROWS rows several lines. JSON has no NaN or
-infinity, and a feature that was not given differs from one that is not a number: in a line marked
-`"n": 1` the three are the strings "nan", "inf" and "-inf" among the numbers, null is "not given".
+A prediction line is one request, a batch of more than MAX_ROWS rows several lines, and requests of one row
+that were answered in the same moment share one: then `l` and `q` are theirs, row by row. Where the numeric
+features are an array of doubles, `x64` is its bytes, little-endian, in base64: a third of the time that
+their digits take, and read in one piece. Else they are numbers, and as JSON has no NaN or infinity, and a
+feature that was not given differs from one that is not a number, in a line marked `"n": 1` the three are the
+strings "nan", "inf" and "-inf" among the numbers, null is "not given".
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +24,8 @@ import orjson
 Kind = Literal["numeric", "categorical"]
 
 MAX_ROWS = 1_000
+BLOCK = "x64"
+"""The key of the numeric features as bytes."""
 _BY_ROW = {
     "y": "predictions",
     "x": "numeric",
@@ -86,14 +92,17 @@ def encode_predictions(
     probabilities: Sequence[Sequence[float]] | None,
     numeric: Sequence[Sequence[float | None]] | None,
     categorical: Sequence[Sequence[str | None]] | None,
-    latency_ms: float,
-    request_id: str,
+    latency_ms: float | list[float],
+    request_id: str | list[str],
 ) -> list[bytes]:
-    """The payloads of one request; arrays may be numpy's. Raises TypeError or ValueError."""
+    """The payloads of one request, or of several of one row each, whose latencies and ids are lists.
+
+    Arrays may be numpy's. Raises TypeError or ValueError.
+    """
     n_rows = len(prediction_ids)
     record: dict[str, Any] = {
         "t": microseconds(predicted_at),
-        "l": round(float(latency_ms), 3),
+        "l": latency_ms if isinstance(latency_ms, list) else round(float(latency_ms), 3),
         "i": prediction_ids,
         "y": predictions,
     }
@@ -120,7 +129,10 @@ def encode_predictions(
     payloads = []
     for start in range(0, n_rows, MAX_ROWS):
         rows = slice(start, start + MAX_ROWS)
-        part = {key: value[rows] if key in _BY_ROW else value for key, value in record.items()}
+        part = {
+            key: value[rows] if key in _BY_ROW or (key in "lq" and isinstance(value, list)) else value
+            for key, value in record.items()
+        }
         part["i"] = prediction_ids[rows]
         payloads.append(origin + _dump_marked(part)[1:])
     return payloads
@@ -201,6 +213,10 @@ def microseconds(moment: datetime) -> int:
 
 def _dump_marked(record: dict[str, Any]) -> bytes:
     """A record as JSON, where what isn't finite among its numbers would be null and is marked instead."""
+    block = _as_block(record.get("x"))
+    if block is not None:
+        record[BLOCK] = block
+        del record["x"]
     try:
         text = orjson.dumps(record, _plain, orjson.OPT_SERIALIZE_NUMPY)
         if b"null" not in text:
@@ -211,6 +227,16 @@ def _dump_marked(record: dict[str, Any]) -> bytes:
         if key in record:
             _put_numbers(record, key, record[key])
     return _dump(record)
+
+
+def _as_block(numeric: Any) -> str | None:
+    """The numbers as their bytes; None where they are no array of doubles."""
+    dtype = getattr(numeric, "dtype", None)
+    if dtype is None or dtype.str != "<f8" or numeric.ndim != 2 or numeric.size == 0:
+        return None
+    if not numeric.flags.c_contiguous:
+        numeric = numeric.copy()
+    return b2a_base64(numeric, newline=False).decode()
 
 
 def _put_numbers(record: dict[str, Any], key: str, values: Any) -> None:

@@ -98,6 +98,56 @@ def test_numpy_arrays_are_taken_as_they_are(order: Any, dtype: str) -> None:
     assert [row["probability"] for row in found] == [0.1, 0.2]
 
 
+doubles = st.lists(st.lists(st.floats(), min_size=3, max_size=3), min_size=1, max_size=5)
+
+
+@given(st.lists(doubles, min_size=1, max_size=4), st.sampled_from(["C", "F"]))
+def test_an_array_of_doubles_comes_back_bit_for_bit(requests: list[list[list[float]]], order: Any) -> None:
+    payloads = [
+        payload for rows in requests for payload in encode(len(rows), numeric=np.array(rows, order=order))
+    ]
+    expected = [row for rows in requests for row in rows]
+
+    found = [row["numeric"] for row in rows_of(payloads)]
+
+    assert np.array(found).tobytes() == np.array(expected).tobytes()
+
+
+def test_requests_that_share_a_line_keep_what_is_theirs() -> None:
+    payloads = [
+        payload
+        for first in (0, 3)
+        for payload in encode(
+            3,
+            prediction_ids=[f"id{first + i}" for i in range(3)],
+            numeric=np.arange(6.0).reshape(3, 2) + first,
+            categorical=[["a"], [None], ["c"]],
+            probabilities=[[0.1, 0.9]] * 3,
+            latency_ms=[first + 0.5, first + 1.5, first + 2.5],
+            request_id=[f"r{first + i}" for i in range(3)],
+        )
+    ]
+
+    found = rows_of(payloads)
+
+    assert [row["prediction_id"] for row in found] == [f"id{i}" for i in range(6)]
+    assert [row["request_id"] for row in found] == [f"r{i}" for i in range(6)]
+    assert [row["latency_ms"] for row in found] == [i + 0.5 for i in range(6)]
+    assert [row["numeric"] for row in found[3:]] == [[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]
+    assert [row["categorical"] for row in found[:3]] == [["a"], [None], ["c"]]
+
+
+def test_many_requests_of_one_row_are_several_lines_and_none_is_missing() -> None:
+    n_rows = MAX_ROWS + 2
+    payloads = encode(
+        n_rows, latency_ms=[float(i) for i in range(n_rows)], request_id=[f"r{i}" for i in range(n_rows)]
+    )
+
+    assert len(payloads) == 2
+    assert [row["request_id"] for row in rows_of(payloads)] == [f"r{i}" for i in range(n_rows)]
+    assert [row["latency_ms"] for row in rows_of(payloads)] == [float(i) for i in range(n_rows)]
+
+
 def test_numpy_scalars_are_numbers() -> None:
     found = rows_of(
         encode(2, numeric=[[np.float64("nan")], [np.int32(7)]], predictions=[np.float64(1), None])
@@ -209,6 +259,9 @@ def test_a_schema_knows_where_each_feature_is() -> None:
         b'{"k":"p"}',
         b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a","b"],"y":[1]}',
         b'{"k":"p","m":"m","v":"x","s":"s","t":0,"l":0,"r":"","i":["a"],"y":[1]}',
+        b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":[0],"r":"","i":["a","b"],"y":[1,2]}',
+        b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a","b"],"y":[1,2],"x64":"AAAAAAAA8D8="}',
+        b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a"],"y":[1],"x64":7}',
         b'{"k":"f","t":0,"rows":[["a"]]}',
         b'{"k":"s","s":"x","names":["a"],"kinds":["odd"]}',
     ],
@@ -234,9 +287,12 @@ def test_a_time_comes_back_to_the_microsecond(moment: datetime) -> None:
     st.lists(
         st.tuples(
             st.sampled_from([(0, 1), (False, True), ("a", "b"), None]),
-            st.lists(cells, min_size=2, max_size=2),
+            st.one_of(
+                st.lists(cells, min_size=2, max_size=2),
+                st.lists(st.floats(), min_size=2, max_size=2).map(np.array),
+            ),
             st.lists(st.one_of(st.none(), texts), min_size=1, max_size=1),
-            st.sampled_from(["", "request"]),
+            st.sampled_from(["", "request", ["request"]]),
         ),
         max_size=80,
     ),
@@ -250,7 +306,7 @@ def test_lines_read_together_say_what_each_says_alone(requests: list[Any], damag
             1,
             predictions=[1 if classes is None else classes[1]],
             classes=classes,
-            numeric=[numeric],
+            numeric=numeric[None] if isinstance(numeric, np.ndarray) else [numeric],
             categorical=[categorical],
             request_id=request_id,
         )
