@@ -14,7 +14,6 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -31,12 +30,13 @@ if TYPE_CHECKING:
     from serve.gate import Gate
     from serve.hosting import ModelHost
     from serve.telemetry import Telemetry
-    from store.log import PredictionLog
+    from store.log import FeatureSchema, PredictionLog, RequestLog
 
 log = logging.getLogger("workbench.serve")
 
 MOST_BYTES = 16_384
 """Larger bodies take the common way."""
+_MOST_LOGS = 100
 
 
 class Asking(Protocol):
@@ -72,6 +72,7 @@ class QuickLane:
         self._waiting: dict[ServedModel, list[_Asked]] = {}
         self._is_due = False
         self._names: dict[str, str | None] = {"/predict": None}
+        self._logs: dict[tuple[str, int, str], tuple[FeatureSchema, RequestLog]] = {}
 
     def leads_to(self, path: str) -> bool:
         """Whether a POST to this path may go this way."""
@@ -161,26 +162,35 @@ class QuickLane:
             return nothing
         ids = new_prediction_ids(len(asked))
         probability, probabilities = predictions.probability, predictions.probabilities
-        is_logged = self._log.append_single_rows(
-            model=model.name,
-            version=model.version,
-            schema=model.schema.logged,
-            prediction_ids=ids,
-            predicted_at=datetime.now(UTC),
-            predictions=predictions.prediction,
-            probability=None if probability is None else probability.tolist(),
+        is_logged = self._requests_of(model, self._log).append(
+            ids,
+            time.time_ns() // 1_000,
+            predictions.prediction,
+            None if probability is None else probability.tolist(),
             # For two classes the one number says it all.
-            probabilities=probabilities.tolist()
-            if probabilities is not None and probability is None
-            else None,
-            classes=model.loaded.classes,
-            numeric=batch.numeric,
-            categorical=batch.categorical,
-            latencies_ms=latencies,
-            request_ids=[item.request_id for item in asked],
-            role=model.role,
+            probabilities.tolist() if probabilities is not None and probability is None else None,
+            batch.numeric,
+            batch.categorical,
+            latencies,
+            [item.request_id for item in asked],
         )
         if is_logged:
             return ids
         self._telemetry.lost_rows.inc(len(asked))
         return nothing
+
+    def _requests_of(self, model: ServedModel, prediction_log: PredictionLog) -> RequestLog:
+        key = (model.name, model.version, model.role)
+        schema, found = self._logs.get(key, (None, None))
+        if found is None or schema is not model.schema.logged:
+            if len(self._logs) >= _MOST_LOGS:
+                self._logs.clear()
+            found = prediction_log.requests(
+                model=model.name,
+                version=model.version,
+                schema=model.schema.logged,
+                classes=model.loaded.classes,
+                role=model.role,
+            )
+            self._logs[key] = (model.schema.logged, found)
+        return found

@@ -35,8 +35,8 @@ class PredictionLog:
     """
 
     def __init__(self, layout: Layout, settings: StoreSettings, writer: str = "server") -> None:
-        self._spool = SpoolWriter(layout.spool, writer=writer, durability=settings.durability)
-        self._log_features = settings.log_features
+        self.spool = SpoolWriter(layout.spool, writer=writer, durability=settings.durability)
+        self.log_features = settings.log_features
         self._redacted = frozenset(settings.redact)
         self._schemas: dict[str, _PreparedSchema] = {}
         self._received_us = 0
@@ -78,74 +78,39 @@ class PredictionLog:
                 predictions=predictions,
                 probability=probability,
                 probabilities=probabilities,
-                numeric=prepared.numeric(numeric) if self._log_features else None,
-                categorical=prepared.categorical(categorical) if self._log_features else None,
+                numeric=prepared.numeric(numeric) if self.log_features else None,
+                categorical=prepared.categorical(categorical) if self.log_features else None,
                 latency_ms=latency_ms,
                 request_id=request_id,
             )
-            self._spool.append([frame(payload) for payload in payloads], prepared.declaration)
+            self.spool.append([frame(payload) for payload in payloads], prepared.declaration)
         except _FAILURES as error:
-            return self._failed(len(prediction_ids), error)
+            return self.failed(len(prediction_ids), error)
         self.problem = None
         return True
 
-    def append_single_rows(
-        self,
-        *,
-        model: str,
-        version: int,
-        schema: FeatureSchema,
-        prediction_ids: Sequence[str],
-        predicted_at: datetime,
-        predictions: Sequence[float | int | str | bool],
-        probability: Sequence[float] | None,
-        probabilities: Sequence[Sequence[float]] | None,
-        classes: Sequence[Any] | None,
-        numeric: Sequence[Sequence[float | None]],
-        categorical: Sequence[Sequence[str | None]],
-        latencies_ms: list[float],
-        request_ids: list[str],
-        role: str = "champion",
-    ) -> bool:
-        """Log requests of one row each that were answered in the same moment, in one write.
-
-        As `append`; the latency and the request's id are each row's own.
-        """
-        try:
-            prepared = self._schemas.get(schema.schema_id) or self._prepare(schema)
-            payloads = encode_predictions(
-                prepared.origin(model, version, role, classes),
-                prediction_ids=prediction_ids,
-                predicted_at=predicted_at,
-                predictions=predictions,
-                probability=probability,
-                probabilities=probabilities,
-                numeric=prepared.numeric(numeric) if self._log_features else None,
-                categorical=prepared.categorical(categorical) if self._log_features else None,
-                latency_ms=latencies_ms,
-                request_id=request_ids,
-            )
-            self._spool.append([frame(payload) for payload in payloads], prepared.declaration)
-        except _FAILURES as error:
-            return self._failed(len(prediction_ids), error)
-        self.problem = None
-        return True
+    def requests(
+        self, *, model: str, version: int, schema: FeatureSchema, classes: Sequence[Any] | None, role: str
+    ) -> RequestLog:
+        """Where requests of one row to a model version are logged, many in one write."""
+        prepared = self._schemas.get(schema.schema_id) or self._prepare(schema)
+        return RequestLog(self, prepared, prepared.origin(model, version, role, classes))
 
     def append_feedback(self, items: Sequence[tuple[str, Any, datetime | None]]) -> bool:
         """Log labels (prediction id, label, when it was observed); of several for one id the last counts."""
         try:
             latest = {item[0]: item for item in items}
             lines = [frame(payload) for payload in encode_feedback([*latest.values()], self._receipt_time())]
-            self._spool.append(lines)
+            self.spool.append(lines)
         except _FAILURES as error:
-            return self._failed(len(items), error)
+            return self.failed(len(items), error)
         self.problem = None
         return True
 
     def close(self) -> None:
         """End the segment, so that the fold can take it whole."""
         try:
-            self._spool.close()
+            self.spool.close()
         except OSError as error:
             self.problem = _describe(error)
 
@@ -159,11 +124,57 @@ class PredictionLog:
             self._received_us = max(time.time_ns() // 1_000, self._received_us + 1)
             return self._received_us
 
-    def _failed(self, count: int, error: Exception) -> bool:
+    def failed(self, count: int, error: Exception) -> bool:
+        """Count what could not be logged; False."""
         with self._lock:
             self.lost += count
         self.problem = _describe(error)
         return False
+
+
+class RequestLog:
+    """The requests of one row to a model version, with what their lines share made once."""
+
+    def __init__(self, log: PredictionLog, prepared: _PreparedSchema, origin: bytes) -> None:
+        self._log = log
+        self._prepared = prepared
+        self._origin = origin
+
+    def append(
+        self,
+        prediction_ids: Sequence[str],
+        predicted_us: int,
+        predictions: Sequence[float | int | str | bool],
+        probability: Sequence[float] | None,
+        probabilities: Sequence[Sequence[float]] | None,
+        numeric: Sequence[Sequence[float | None]],
+        categorical: Sequence[Sequence[str | None]],
+        latencies_ms: list[float],
+        request_ids: list[str],
+    ) -> bool:
+        """Log requests that were answered in the same moment (microseconds since 1970); see `append`.
+
+        The latency, to the microsecond, and the request's id are each row's own.
+        """
+        log, prepared = self._log, self._prepared
+        try:
+            payloads = encode_predictions(
+                self._origin,
+                prediction_ids=prediction_ids,
+                predicted_at=predicted_us,
+                predictions=predictions,
+                probability=probability,
+                probabilities=probabilities,
+                numeric=prepared.numeric(numeric) if log.log_features else None,
+                categorical=prepared.categorical(categorical) if log.log_features else None,
+                latency_ms=latencies_ms,
+                request_id=request_ids,
+            )
+            log.spool.append([frame(payload) for payload in payloads], prepared.declaration)
+        except _FAILURES as error:
+            return log.failed(len(prediction_ids), error)
+        log.problem = None
+        return True
 
 
 class _PreparedSchema:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _BY_ROW = {
     "ps": "probabilities",
     "c": "categorical",
 }
+_IS_LITTLE = sys.byteorder == "little"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -86,7 +88,7 @@ def encode_predictions(
     origin: bytes,
     *,
     prediction_ids: Sequence[str],
-    predicted_at: datetime,
+    predicted_at: datetime | int,
     predictions: Sequence[Any],
     probability: Sequence[float] | None,
     probabilities: Sequence[Sequence[float]] | None,
@@ -97,11 +99,11 @@ def encode_predictions(
 ) -> list[bytes]:
     """The payloads of one request, or of several of one row each, whose latencies and ids are lists.
 
-    Arrays may be numpy's. Raises TypeError or ValueError.
+    The time may be in microseconds since 1970; arrays may be numpy's. Raises TypeError or ValueError.
     """
     n_rows = len(prediction_ids)
     record: dict[str, Any] = {
-        "t": microseconds(predicted_at),
+        "t": predicted_at if isinstance(predicted_at, int) else microseconds(predicted_at),
         "l": latency_ms if isinstance(latency_ms, list) else round(float(latency_ms), 3),
         "i": prediction_ids,
         "y": predictions,
@@ -232,11 +234,12 @@ def _dump_marked(record: dict[str, Any]) -> bytes:
 def _as_block(numeric: Any) -> str | None:
     """The numbers as their bytes; None where they are no array of doubles."""
     dtype = getattr(numeric, "dtype", None)
-    if dtype is None or dtype.str != "<f8" or numeric.ndim != 2 or numeric.size == 0:
+    if dtype is None or dtype.char != "d" or not dtype.isnative or numeric.ndim != 2 or not _IS_LITTLE:
         return None
-    if not numeric.flags.c_contiguous:
-        numeric = numeric.copy()
-    return b2a_base64(numeric, newline=False).decode()
+    try:
+        return b2a_base64(numeric, newline=False).decode() or None
+    except (BufferError, ValueError):  # not in one piece of memory
+        return b2a_base64(numeric.copy(), newline=False).decode() or None
 
 
 def _put_numbers(record: dict[str, Any], key: str, values: Any) -> None:
