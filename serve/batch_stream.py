@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from serve.answer_parts import AnswerWriter, answer_writer
 from serve.answers import answer_rows
 from serve.bodies import body_format
+from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
 from serve.lanes import predict
 from serve.outbox import Outbox
@@ -64,7 +65,7 @@ class BatchDesk:
         self._settings = settings
         self._folder = folder
         """Where answers wait that their clients don't take yet."""
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="batch")
+        self._threads = DaemonThreads(_THREADS, "batch")
 
     async def answer(self, request: Request, model: ServedModel) -> Response:
         """Raises Problem for what is wrong before the answer begins."""
@@ -87,7 +88,7 @@ class _Stream:
         self,
         predictor: Predictor,
         settings: ServeSettings,
-        threads: ThreadPoolExecutor,
+        threads: Executor,
         folder: Path | None,
         request: Request,
         model: ServedModel,

@@ -2,7 +2,8 @@
 
 DuckDB's Python side imports pandas and pyarrow and holds the interpreter while it converts rows; in the
 server's own process that would cost memory, stall requests, and show scikit-learn a half-imported pandas.
-The two talk in JSON lines over pipes; when the server is gone, the pipe ends and so does the helper.
+The two talk in JSON lines over pipes; when the server is gone, the pipe ends and so does the helper. It is
+there while there is work: its memory is as much as half of the server's own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -28,12 +30,18 @@ from store.settings import StoreSettings
 
 log = logging.getLogger("workbench.serve")
 
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 6.0
 """How long without work before the helper is let go, with its memory."""
+LONGEST_IDLE_SECONDS = 60.0
+"""The same where it was needed again and again soon after: to start it costs more than to keep it."""
+CLOSE_SECONDS = 2.5
+"""How long it may fold at the server's end. What it leaves is in the spool, for the next start."""
 LOOK_SECONDS = 5.0
 """How often at most what is new in the log is looked at beside."""
 REST_SECONDS = 600.0
 """How often it is looked at when nothing is new: silence is news too."""
+_BORDER_SECONDS = 1.0
+"""How long it may take to get to the border of a transaction."""
 
 
 class Clerk:
@@ -48,10 +56,20 @@ class Clerk:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._used_at = 0.0
+        self._idle_s = IDLE_SECONDS
+        self._ended_at = -LONGEST_IDLE_SECONDS
         self._seen: dict[str, int] | None = None
         self._beside = beside
         self._looked_at = -REST_SECONDS
         self._has_news = True
+        self.is_closing = False
+        """Whether what is asked from now on fails, as the server ends."""
+
+    @property
+    def pid(self) -> int | None:
+        """The helper's, while it is there."""
+        process = self._process
+        return None if process is None else process.pid
 
     def fold(self) -> FoldReport:
         """Fold the spool, where anything in it changed. Raises StorageError as `store.fold.fold` does."""
@@ -67,10 +85,10 @@ class Clerk:
     def look_beside(self) -> None:
         """Have the function called that looks at the log, where one is set and it is time.
 
-        While the helper is there, also once a minute; for its sake alone it is started every ten.
+        While the helper is there, also twice a minute; for its sake alone it is started every ten.
         """
         since = time.monotonic() - self._looked_at
-        rest = IDLE_SECONDS / 2 if self._process is not None else REST_SECONDS
+        rest = LONGEST_IDLE_SECONDS / 2 if self._process is not None else REST_SECONDS
         if self._beside is None or since < (LOOK_SECONDS if self._has_news else rest):
             return
         self._has_news, self._looked_at = False, time.monotonic()
@@ -85,15 +103,30 @@ class Clerk:
         """Those of `ids` that are of logged predictions (see PredictionReader)."""
         return set(self._ask({"do": "known_ids", "ids": list(ids)})["known"])
 
-    def close(self) -> None:
-        """End the helper, after a last fold where something is left to fold."""
-        with contextlib.suppress(WorkbenchError):
-            self.fold()
-        with self._lock:
-            self._end()
+    def close(self, patience_s: float = CLOSE_SECONDS) -> None:
+        """End the helper, after a last fold where something is left to fold and time for it."""
+        was_hurried, self.is_closing = self.is_closing, True
+        ends_at = time.monotonic() + patience_s
+        is_free = self._lock.acquire(timeout=max(patience_s, 0.0))
+        try:
+            if is_free and self._process is None and not was_hurried and self._has_more():
+                self._process = self._start()
+            self._end(ends_at - time.monotonic())
+        finally:
+            if is_free:
+                self._lock.release()
+
+    def hurry(self) -> None:
+        """Have whatever the helper does end now, at the border of a transaction. Safe in any thread."""
+        self.is_closing = True
+        process = self._process
+        if process is not None:
+            process.terminate()
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
+            if self.is_closing:
+                raise WorkbenchError("the server is stopping")
             process = self._process
             if process is None or process.poll() is not None:
                 process = self._process = self._start()
@@ -127,34 +160,53 @@ class Clerk:
         }
         assert process.stdin is not None
         process.stdin.write(json.dumps(setup).encode() + b"\n")
+        was_missed = time.monotonic() - self._ended_at < LONGEST_IDLE_SECONDS
+        self._idle_s = min(2 * self._idle_s, LONGEST_IDLE_SECONDS) if was_missed else IDLE_SECONDS
         return process
 
     def _end_when_idle(self) -> None:
-        if self._process is None or time.monotonic() - self._used_at < IDLE_SECONDS:
+        if self._process is None or time.monotonic() - self._used_at < self._idle_s:
             return
         with self._lock:
             self._end()
 
-    def _end(self) -> None:
+    def _end(self, patience_s: float = 10.0) -> None:
+        """Close its pipe, which ends it; have it hurry where it goes on for longer than `patience_s`."""
         process, self._process = self._process, None
         if process is None:
             return
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
         try:
-            process.wait(10)
+            process.wait(max(patience_s, 0.0))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            process.terminate()
+            try:
+                process.wait(_BORDER_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        process.stdout.close()
+        self._ended_at = time.monotonic()
 
-    def _spool_sizes(self) -> dict[str, int]:
+    def _has_more(self) -> bool:
+        """Whether the spool has what the last fold hadn't."""
+        seen = self._seen or {}
+        return any(size and seen.get(name) != size for name, size in self._segment_sizes().items())
+
+    def _segment_sizes(self) -> dict[str, int]:
         sizes = {}
         with contextlib.suppress(OSError):
             for path in self._layout.spool.iterdir():
                 with contextlib.suppress(OSError):
-                    sizes[path.name] = path.stat().st_size
+                    if path.is_file():
+                        sizes[path.name] = path.stat().st_size
+        return sizes
+
+    def _spool_sizes(self) -> dict[str, int]:
+        sizes = self._segment_sizes()
         for path in self._layout.references.glob("*/*.json"):
             with contextlib.suppress(OSError):
                 sizes[str(path)] = path.stat().st_mtime_ns
@@ -184,8 +236,24 @@ class _NoPandas:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
+class _Hurried(BaseException):
+    """SIGTERM came: whatever transaction is under way is left undone."""
+
+
 def main(source: IO[bytes], sink: IO[bytes]) -> None:
-    """The helper's loop: a first line that says where, then a request a line until the pipe ends."""
+    """The helper: answers until the pipe ends or it is told to hurry."""
+    signal.signal(signal.SIGTERM, _hurry)
+    with contextlib.suppress(_Hurried):
+        _answer_all(source, sink)
+
+
+def _hurry(_number: int, _frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Hurried
+
+
+def _answer_all(source: IO[bytes], sink: IO[bytes]) -> None:
+    """A first line says where, then a request comes a line until the pipe ends."""
     sys.meta_path.insert(0, _NoPandas())
     setup = json.loads(source.readline() or b"{}")
     if not setup:

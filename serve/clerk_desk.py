@@ -98,6 +98,8 @@ class FoldingLog:
         except Exception as error:
             log.exception("folding the prediction log failed")
             trouble = str(error)
+        if clerk.is_closing:
+            return
         if trouble is not None and trouble != self._said:
             log.warning("predictions stay in the spool for now: %s", trouble)
         self._said = trouble

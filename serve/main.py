@@ -151,7 +151,15 @@ def listen_on(config: ServerConfig) -> list[socket.socket]:
     settings = config.settings
     if settings.socket is not None:
         root = config.layout.root if config.layout is not None else Path.cwd()
-        return [listen_on_socket(root / settings.socket)]
+        path = root / settings.socket
+        state = config.layout.state.resolve() if config.layout is not None else None
+        if state is not None and path.resolve().is_relative_to(state):
+            raise UsageError(
+                f"the socket {path} would be inside {state.name}/, which is copied, moved and backed up: "
+                "no socket belongs there",
+                f"Put it beside: --socket {root / Path(settings.socket).name}, or into /run.",
+            )
+        return [listen_on_socket(path)]
     if settings.workers > 1:
         return listen_together(settings.host, settings.port, settings.workers)
     return [listen(settings.host, settings.port)]
@@ -251,7 +259,7 @@ def _host(config: ServerConfig, registry: Registry, *, is_written: bool) -> Mode
 
 def _answer_alone(place: Workplace, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Be the one worker, with a clerk of its own."""
-    from serve.clerk import Clerk
+    from serve.clerk import CLOSE_SECONDS, Clerk
     from serve.systemd import notify, watchdog_interval_s
     from serve.worker import Duties, answer_until_told
     from serve.workers import has_terminal
@@ -272,7 +280,8 @@ def _answer_alone(place: Workplace, listener: socket.socket, ready: Callable[[],
         finally:
             notify("STOPPING=1")
             if clerk is not None:
-                clerk.close()
+                clerk.close(min(CLOSE_SECONDS, duties.deadline.left_s() / 2))
+            duties.deadline.over()
 
 
 @contextmanager

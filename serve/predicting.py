@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from starlette.responses import Response
 
 from serve.answers import answer_rows, csv_answer, json_answer, wants_csv
 from serve.batch_stream import BatchDesk, is_small
+from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
 from serve.hosting import ModelHost
 from serve.input_schema import Batch
@@ -76,7 +76,7 @@ class Predictor:
         self._log = prediction_log
         self._log_waits = log_waits
         """Whether the log waits for the disk, which the event loop must not."""
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="predict")
+        self._threads = DaemonThreads(_THREADS, "predict")
         self._batches = BatchDesk(self, settings, spill_folder)
         self._lanes: dict[str, tuple[ServedModel, Lane]] = {}
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
@@ -21,6 +24,7 @@ from serve.admin import AdminDesk
 from serve.app import Services, create_app
 from serve.background import working_beside
 from serve.connection import connection_class
+from serve.daemon_threads import DaemonThreads, leave_behind
 from serve.drift_view import DriftView
 from serve.gate import AdminSide
 from serve.http_protocol import HeadLimits, HttpProtocol, limited
@@ -46,6 +50,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("workbench.serve")
 
 KEEP_ALIVE_S = 75
+GRACE_S = 0.9
+"""What a worker takes beyond the deadline of draining, at most."""
+_BESIDE_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,35 @@ class Workplace:
     """Who may ask there."""
 
 
+class Deadline:
+    """When a worker that was told to stop has ended, whatever stands in the way."""
+
+    def __init__(self) -> None:
+        self._ends_at: float | None = None
+        self._end: threading.Timer | None = None
+
+    def begin(self, drain_seconds: float) -> None:
+        """From now on; only the first time counts."""
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + drain_seconds + GRACE_S
+            self._end = threading.Timer(drain_seconds + GRACE_S, self._give_up)
+            self._end.daemon = True
+            self._end.start()
+
+    def over(self) -> None:
+        """It has ended."""
+        if self._end is not None:
+            self._end.cancel()
+
+    def left_s(self) -> float:
+        """Seconds until then; plenty where nobody was told."""
+        return math.inf if self._ends_at is None else self._ends_at - time.monotonic()
+
+    def _give_up(self) -> None:
+        log.error("not everything has ended within the time to drain: what is left is cut off")
+        os._exit(1)
+
+
 @dataclass(frozen=True)
 class Duties:
     """What is this worker's own."""
@@ -87,12 +123,14 @@ class Duties:
     """Whether ctrl-C is the parent's to handle."""
     reloads_on_hangup: bool = False
     watchdog_s: float | None = None
+    deadline: Deadline = field(default_factory=Deadline)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, duties: Duties) -> None:
+    def __init__(self, config: uvicorn.Config, duties: Duties, drain_seconds: float) -> None:
         super().__init__(config)
         self._duties = duties
+        self._drain_seconds = drain_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -101,6 +139,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         if not (self._duties.ignores_interrupt and sig == signal.SIGINT):
+            self._duties.deadline.begin(self._drain_seconds)
             super().handle_exit(sig, frame)
 
 
@@ -148,6 +187,8 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
 
         @asynccontextmanager
         async def lifespan(_app: Any) -> AsyncIterator[None]:
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(DaemonThreads(_BESIDE_THREADS, "beside"))
             _listen_to_others(host, telemetry, duties, server)
             beside = working_beside(
                 host,
@@ -177,12 +218,14 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
                 proxy_headers=False,  # see [serve] trusted_proxies
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+                timeout_graceful_shutdown=cast("int", settings.drain_seconds),  # any number will do
             ),
             duties,
+            settings.drain_seconds,
         )
         admin = [place.admin_listener] if place.admin_listener is not None else []
         server.run(sockets=[listener, *admin])
+    leave_behind()
 
 
 def _admin_side(place: Workplace) -> AdminSide | None:

@@ -14,17 +14,18 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from serve.clerk import Clerk
+from serve.clerk import CLOSE_SECONDS, Clerk
 from serve.clerk_desk import ClerkDesk, RemoteClerk
 from serve.ports import listen_beside
 from serve.systemd import notify, watchdog_interval_s
-from serve.worker import Duties, Workplace, answer_until_told
+from serve.worker import GRACE_S, Duties, Workplace, answer_until_told
 from store.errors import WorkbenchError
 from store.journal import append_event
 from store.tracking import open_registry
@@ -35,8 +36,10 @@ STEADY_S = 10.0
 """A worker that lived so long is replaced at once when it dies."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Before a worker that dies sooner is replaced; doubled each time."""
-_GRACE_S = 5.0
+_GRACE_S = GRACE_S + 0.6
 """What workers are given beyond the deadline of draining, before they are killed."""
+_DESK_S = CLOSE_SECONDS + 2.0
+"""The same for the one who folds."""
 _DESK = -1
 """The slot of the process that keeps the clerk's desk."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -191,8 +194,15 @@ class Supervisor:
         assert self._desk is not None
         assert place.layout is not None
         self._close_listeners()
-        signal.signal(signal.SIGTERM, lambda *_: told.append(True))
         clerk = Clerk(place.layout, place.config.store, place.config.tracking_uri, beside=place.config.beside)
+
+        def end(*_: Any) -> None:
+            told.append(True)
+            in_time = threading.Timer(CLOSE_SECONDS, clerk.hurry)  # what it does now may take longer
+            in_time.daemon = True
+            in_time.start()
+
+        signal.signal(signal.SIGTERM, end)
         self._desk.keep(clerk, lambda: bool(told) or _has_ended(link))
         if not told:
             self._desk.close()  # nobody is left to do it
@@ -295,7 +305,7 @@ class Supervisor:
         self._close_listeners()
         workers = [child for child in self._children.values() if child.slot != _DESK]
         self._end(workers, wakeup, self._place.config.settings.drain_seconds + _GRACE_S)
-        self._end([self._children[_DESK]] if self._desk is not None else [], wakeup, _GRACE_S * 2)
+        self._end([self._children[_DESK]] if self._desk is not None else [], wakeup, _DESK_S)
 
     def _end(self, children: Sequence[_Child], wakeup: socket.socket, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from pathlib import Path
@@ -14,6 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from store.journal import read_events
+from store.predictions import PredictionReader
 from store.trust import file_digest, trust
 
 SLOW = """
@@ -55,7 +58,8 @@ def post_in_thread(url: str, answers: list[httpx.Response]) -> threading.Thread:
     body = [[1, 2, 3, 4]] * 2000  # large enough for a thread of its own
 
     def ask() -> None:
-        answers.append(httpx.post(f"{url}/predict", json=body, timeout=60))
+        with contextlib.suppress(httpx.HTTPError):  # cut off
+            answers.append(httpx.post(f"{url}/predict", json=body, timeout=60))
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -123,6 +127,26 @@ def test_terminating_answers_what_is_in_progress_first(gated: Any, running: Any,
         thread.join()
         assert server.process.wait(20) == 0
     assert answers[0].status_code == 200
+
+
+def test_a_model_that_never_answers_does_not_keep_the_server_alive(
+    gated: Any, running: Any, wait_until: Any
+) -> None:
+    project, gate = gated
+    answers: list[httpx.Response] = []
+    with running(project, settings={"drain_seconds": 0.5}) as server:
+        acknowledged = server.post("/predict", [1, 2, 3, 4]).json()["prediction_id"]
+        gate.touch()
+        with contextlib.suppress(httpx.HTTPError):
+            thread = post_in_thread(server.url, answers)
+            wait_until(lambda: server.metric("workbench_requests_in_flight") >= 2, "the request")
+            server.process.terminate()
+            assert server.process.wait(30) == 0
+        thread.join()
+        gate.unlink()
+    assert not any(answer.status_code == 200 for answer in answers)
+    assert PredictionReader(project.layout).known_ids([acknowledged]) == {acknowledged}
+    assert [event.what for event in read_events(project.layout)][-1] == "server_stopped"
 
 
 def test_cors_is_off_unless_an_origin_is_named(server: Any, several_models: Any, running: Any) -> None:

@@ -16,9 +16,13 @@ from sklearn.linear_model import LogisticRegression
 from serve.clients import Clients, is_from_here
 from serve.control import running_server, socket_url
 from serve.local_key import read_local_key
+from serve.main import ServerConfig, listen_on
 from serve.ports import identity, listen_on_socket, remove_socket
+from serve.settings import ServeSettings
 from store.errors import BusyError, UsageError
 from store.keys import create_key, revoke_key
+from store.layout import Layout
+from store.settings import StoreSettings
 from workbench.desk.loopback import ask
 
 VALUES = [1.0, -0.5, 0.25, 2.0]
@@ -47,6 +51,17 @@ def test_a_path_that_can_be_no_socket_is_refused_and_left_alone(tmp_path: Path, 
     with pytest.raises(UsageError):
         listen_on_socket(tmp_path / name)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", [".workbench/w.sock", "x/../.workbench/run/w.sock", "link/w.sock"])
+def test_no_socket_is_made_among_what_is_copied_and_backed_up(tmp_path: Path, path: str) -> None:
+    layout = Layout.of(tmp_path).ensure()
+    (tmp_path / "link").symlink_to(layout.run)
+    config = ServerConfig(ServeSettings(socket=path), StoreSettings(), "mlruns", layout)
+    with pytest.raises(UsageError, match=r"inside \.workbench/") as refused:
+        listen_on(config)
+    assert str(tmp_path / "w.sock") in refused.value.hint
+    assert not list(layout.state.rglob("*.sock"))
 
 
 def test_clients_on_a_socket_are_of_this_machine_unless_they_speak_for_others() -> None:
