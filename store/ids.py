@@ -39,12 +39,16 @@ class _Source:
             first = self._counter
             self._counter = first + count
             prefix = self._prefix
-        pairs = _PAIRS
-        return [
-            f"{prefix}{pairs[number >> 30 & 1023]}{pairs[number >> 20 & 1023]}"
-            f"{pairs[number >> 10 & 1023]}{pairs[number & 1023]}"
-            for number in range(first, first + count)
-        ]
+        ids: list[str] = []
+        while count:
+            # All of a thousand that follow each other share their beginning.
+            last_pair = first & 1023
+            taken = min(count, 1024 - last_pair)
+            head = f"{prefix}{_PAIRS[first >> 30 & 1023]}{_PAIRS[first >> 20 & 1023]}{_PAIRS[first >> 10 & 1023]}"
+            ids += [head + pair for pair in _PAIRS[last_pair : last_pair + taken]]
+            first += taken
+            count -= taken
+        return ids
 
 
 def _encode(number: int, length: int) -> str:
