@@ -1,4 +1,4 @@
-"""The prediction log as a process writes it: one line a request, in the kernel before the reply."""
+"""The prediction log as a process writes it: requests as lines, in the kernel before their answers."""
 
 from __future__ import annotations
 
