@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from pipelines.codes import has_codes, is_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +38,15 @@ class ColumnGuess:
     reason: str
 
 
-def infer_kinds(frame: pd.DataFrame) -> dict[str, ColumnGuess]:
-    """A guess for every column, in the frame's order."""
-    return {str(name): infer_kind(str(name), frame[name]) for name in frame.columns}
+def infer_kinds(frame: pd.DataFrame, numbers: Collection[str] = ()) -> dict[str, ColumnGuess]:
+    """A guess for every column, in the frame's order; those in `numbers` are none of codes."""
+    return {
+        str(name): infer_kind(str(name), frame[name], is_number=name in numbers) for name in frame.columns
+    }
 
 
-def infer_kind(name: str, series: pd.Series[Any]) -> ColumnGuess:
-    """What one column is; missing values don't count."""
+def infer_kind(name: str, series: pd.Series[Any], *, is_number: bool = False) -> ColumnGuess:
+    """What one column is; missing values don't count. `is_number`: its leading zeros mean nothing."""
     import pandas as pd
 
     values = series.dropna()
@@ -57,7 +61,7 @@ def infer_kind(name: str, series: pd.Series[Any]) -> ColumnGuess:
         return ColumnGuess("datetime", "dates")
     if pd.api.types.is_numeric_dtype(series.dtype):
         return _numeric(name, values, distinct)
-    return _from_text(name, values.astype(str), distinct)
+    return _from_text(name, values.astype(str), distinct, is_number=is_number)
 
 
 def infer_task(target: pd.Series[Any]) -> tuple[TaskName, str]:
@@ -68,7 +72,7 @@ def infer_task(target: pd.Series[Any]) -> tuple[TaskName, str]:
     distinct = int(values.nunique())
     if not pd.api.types.is_numeric_dtype(target.dtype) and not pd.api.types.is_bool_dtype(target.dtype):
         numbers = to_numbers(values)
-        if numbers is None or distinct <= 2:
+        if numbers is None or distinct <= 2 or has_codes(values.astype(str)):
             return _by_classes(distinct, "words")
         values = numbers
     if distinct <= 2:
@@ -159,11 +163,12 @@ def _numeric(name: str, values: pd.Series[Any], distinct: int) -> ColumnGuess:
     return ColumnGuess("numeric", f"numbers, {distinct} different")
 
 
-def _from_text(name: str, values: pd.Series[Any], distinct: int) -> ColumnGuess:
+def _from_text(name: str, values: pd.Series[Any], distinct: int, *, is_number: bool) -> ColumnGuess:
     lowered = {value.strip().lower() for value in values.unique()[:3]}
     if distinct == 2 and any(lowered <= words for words in _TRUE_FALSE):
         return ColumnGuess("boolean", f"two words: {' and '.join(sorted(lowered))}")
-    numbers = to_numbers(values)
+    code = None if is_number else next((value for value in values if is_code(value)), None)
+    numbers = to_numbers(values) if code is None else None
     if numbers is not None:
         guess = _numeric(name, numbers, distinct)
         return ColumnGuess(guess.kind, f"{guess.reason}, written as text")
@@ -176,7 +181,8 @@ def _from_text(name: str, values: pd.Series[Any], distinct: int) -> ColumnGuess:
         return ColumnGuess("id", "named like an id and nearly different in every row")
     if distinct > 0.5 * len(values) and words >= 3 and len(values) >= 20:
         return ColumnGuess("text", f"free text of {words:.0f} words on average")
-    return ColumnGuess("categorical", f"{distinct} different words")
+    what = "words" if code is None else f"codes with leading zeros, such as {code.strip()}"
+    return ColumnGuess("categorical", f"{distinct} different {what}")
 
 
 def _is_truth(series: pd.Series[Any]) -> bool:

@@ -7,10 +7,11 @@ import gzip
 import io
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from pipelines.codes import with_codes_as_text
 from pipelines.data import file_format, unreadable
 from store.errors import DataError
 
@@ -175,8 +176,10 @@ def parse_rows(
     single = len(names) == 1
     if single:
         text = text.rstrip(b"\r\n") + b"\n"
-    try:
-        table = arrow_csv.read_csv(
+
+    def read(as_text: Sequence[str] = ()) -> pa.Table:
+        """The table, or of it only some columns, as they are written."""
+        return arrow_csv.read_csv(
             pa.BufferReader(text),
             read_options=arrow_csv.ReadOptions(
                 column_names=names, skip_rows_after_names=skip, block_size=_block_size(text)
@@ -185,9 +188,16 @@ def parse_rows(
                 delimiter=delimiter, newlines_in_values=b'"' in text, ignore_empty_lines=not single
             ),
             convert_options=arrow_csv.ConvertOptions(
-                null_values=list(NULL_WORDS), strings_can_be_null=True, quoted_strings_can_be_null=True
+                null_values=list(NULL_WORDS),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                include_columns=list(as_text),
+                column_types=dict.fromkeys(as_text, pa.string()),
             ),
         )
+
+    try:
+        table = with_codes_as_text(read(), text, delimiter, read)
     except pa.ArrowInvalid as error:
         raise _explain(path, text, delimiter, len(names), first_line, error) from error
     if table.num_rows == 0:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipelines.columns import TaskName
-from store.errors import TrainingError
+from store.errors import SettingsError, TrainingError
 
 DEFAULT = "hist_gradient_boosting"
 
@@ -60,7 +60,7 @@ _SCALED_MODULES = (
 def make_estimator(name: str, task: TaskName, params: Mapping[str, Any], seed: int) -> Any:
     """An unfitted estimator; `random_state` is `seed` unless `params` says otherwise.
 
-    Raises TrainingError for a name that doesn't exist (naming the nearest), an estimator of the other task
+    Raises SettingsError for a name that doesn't exist (naming the nearest), an estimator of the other task
     and parameters it doesn't take.
     """
     kind = find_class(name, task)
@@ -70,7 +70,7 @@ def make_estimator(name: str, task: TaskName, params: Mapping[str, Any], seed: i
         settings = {_spelled(key, known): value for key, value in settings.items()}
         unknown = [key for key in settings if key not in known]
         if unknown:
-            raise TrainingError(
+            raise SettingsError(
                 f"{name} has no parameter {unknown[0]!r}",
                 _nearest(unknown[0], known) or f"It takes: {', '.join(sorted(known))}.",
             )
@@ -79,7 +79,7 @@ def make_estimator(name: str, task: TaskName, params: Mapping[str, Any], seed: i
     try:
         return kind(**settings)
     except Exception as error:
-        raise TrainingError(
+        raise SettingsError(
             f"{name} rejects its parameters: {error}", "See `params` in the settings."
         ) from error
 
@@ -92,7 +92,7 @@ def find_class(name: str, task: TaskName) -> Any:
         module, classifier, regressor = short
         chosen = regressor if is_regression else classifier
         if chosen is None:
-            raise TrainingError(
+            raise SettingsError(
                 f"{name} is for {'classes' if is_regression else 'numbers'}, and the task is {task}",
                 f"Take one of: {', '.join(_of_task(is_regression))}.",
             )
@@ -130,14 +130,27 @@ def _of_task(is_regression: bool) -> list[str]:
     return [short for short, names in SHORT_NAMES.items() if names[2 if is_regression else 1]]
 
 
-def _by_class_name(name: str) -> Any:
-    classes = {cls: module for module, *names in SHORT_NAMES.values() for cls in names if cls}
-    if name in classes:
-        return getattr(importlib.import_module(classes[name]), name)
-    hint = _nearest(name, [*SHORT_NAMES, *classes])
-    raise TrainingError(
+def check_name(name: str) -> None:
+    """Raise SettingsError, naming the nearest, for a name that is neither known nor a dotted path.
+
+    Nothing is imported: it is asked whenever settings are read.
+    """
+    if "." in name or name.lower().replace("-", "_") in SHORT_NAMES or name in _classes():
+        return
+    hint = _nearest(name, [*SHORT_NAMES, *_classes()])
+    raise SettingsError(
         f"no estimator {name!r}", hint or f"Take a dotted path or one of: {', '.join(SHORT_NAMES)}."
     )
+
+
+def _classes() -> dict[str, str]:
+    """Module by class of those that have a short name."""
+    return {cls: module for module, *names in SHORT_NAMES.values() for cls in names if cls}
+
+
+def _by_class_name(name: str) -> Any:
+    check_name(name)
+    return getattr(importlib.import_module(_classes()[name]), name)
 
 
 def _by_path(path: str) -> Any:
@@ -148,14 +161,12 @@ def _by_path(path: str) -> Any:
         package = module_name.partition(".")[0]
         missing = getattr(error, "name", None)
         if missing == package:
-            raise TrainingError(
+            raise SettingsError(
                 f"no estimator {path!r}: package {package!r} is not installed",
                 f"Install it: pip install {package}.",
             ) from error
-        near = _nearest(
-            path, [f"{module}.{cls}" for module, *names in SHORT_NAMES.values() for cls in names if cls]
-        )
-        raise TrainingError(f"no estimator {path!r}: {error}", near or "Check the path.") from error
+        near = _nearest(path, [f"{module}.{cls}" for cls, module in _classes().items()])
+        raise SettingsError(f"no estimator {path!r}: {error}", near or "Check the path.") from error
     except Exception as error:
         raise TrainingError(
             f"{module_name} cannot be imported: {error}", "Check its installation."
@@ -163,13 +174,13 @@ def _by_path(path: str) -> Any:
     if not hasattr(module, attribute):
         public = [name for name in dir(module) if name[:1].isupper()]
         near = _nearest(attribute, public)
-        raise TrainingError(f"{module_name} has no {attribute!r}", near or "Check the path.")
+        raise SettingsError(f"{module_name} has no {attribute!r}", near or "Check the path.")
     return getattr(module, attribute)
 
 
 def _check_class(kind: Any, name: str, is_regression: bool) -> None:
     if not inspect.isclass(kind) or not hasattr(kind, "fit") or not hasattr(kind, "predict"):
-        raise TrainingError(
+        raise SettingsError(
             f"{name} is no estimator: it lacks fit and predict", "Take a scikit-learn estimator."
         )
     try:
@@ -180,7 +191,7 @@ def _check_class(kind: Any, name: str, is_regression: bool) -> None:
 
 
 def check_task(estimator: Any, name: str, is_regression: bool) -> None:
-    """TrainingError for a classifier where numbers are predicted, and the other way round."""
+    """SettingsError for a classifier where numbers are predicted, and the other way round."""
     from sklearn.base import is_classifier, is_regressor
 
     try:
@@ -188,11 +199,11 @@ def check_task(estimator: Any, name: str, is_regression: bool) -> None:
     except Exception:  # estimators of third parties may have no tags; whether they fit shows in fitting
         return
     if is_other and is_regression:
-        raise TrainingError(
+        raise SettingsError(
             f"{name} is a classifier, and the task is regression", "Take a regressor, or set task."
         )
     if is_other:
-        raise TrainingError(
+        raise SettingsError(
             f"{name} is a regressor, and the task is classification", "Take a classifier, or set task."
         )
 

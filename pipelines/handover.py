@@ -19,8 +19,9 @@ from pipelines.data import load_data
 from pipelines.fitting import class_weights, make_fitter, with_threshold
 from pipelines.prepare import Prepared, prepare
 from pipelines.provenance import requirements
-from pipelines.recipe import Recipe, RecipeFile, place_files
+from pipelines.recipe import Recipe, RecipeFile, place_files, write_module
 from pipelines.searching import set_parameters
+from pipelines.siblings import BETWEEN
 from pipelines.user_module import UserModule, load_user_module
 from store.errors import DataError, NotFoundError, StorageError, UsageError
 
@@ -78,10 +79,9 @@ def _write(
 ) -> None:
     placed = place_files(recipe, root, work / "raw", restore)
     user, module_name = None, _module_name(recipe)
-    if recipe.module is not None:
-        path = work / f"{module_name}.py"
-        path.write_bytes(recipe.module)
-        user = load_user_module(path, recipe.pipeline)
+    module = write_module(recipe, work, module_name)
+    if module is not None:
+        user = load_user_module(module, recipe.pipeline)
     prepared = prepare(
         recipe.settings,
         load_data(placed, work).frame,
@@ -157,6 +157,7 @@ def _script(recipe: Recipe, prepared: Prepared, user: UserModule | None, module_
     modules = {"pipelines.transforms": "transforms"}
     if user is not None:
         modules[user.name] = module_name
+        modules |= {name: name.removeprefix(f"{user.name}{BETWEEN}") for name in user.siblings}
     source = Source(modules)
     made = source.expression(pipeline, 1)
     fit = ["model.fit(X_train, y_train)"]

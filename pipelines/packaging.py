@@ -92,12 +92,14 @@ def profile_kinds(prepared: Prepared) -> dict[str, str]:
 
 
 def code_paths(model: Any, user: UserModule | None, folder: Path) -> list[Path]:
-    """Copies of the code files a fitted model needs to load: the user's module, and our transformers."""
+    """Copies of the code files a fitted model needs to load: the user's module with those beside it that it
+    imports, and our transformers."""
     paths = []
     if user is not None:
-        path = folder / f"{user.name}.py"
-        path.write_bytes(user.source)
-        paths.append(path)
+        for name, source in user.sources.items():
+            path = folder / f"{name}.py"
+            path.write_bytes(source)
+            paths.append(path)
     if _uses_transforms(model):
         from pipelines import transforms
 

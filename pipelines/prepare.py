@@ -80,7 +80,7 @@ def prepare(
     y = _codes(labels, classes) if classes else labels
     _check_classes(settings.target, task, y, classes)
     raw = frame.drop(columns=[settings.target])
-    kinds = infer_kinds(raw)
+    kinds = infer_kinds(raw, [name for name, rule in settings.columns.items() if rule.means_numbers])
     raw = _as_served(typed(raw, kinds))
     if not is_lenient:
         check_rules(settings.columns, raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,8 @@ def publish(
         return None, False
     if user is not None:
         reason = request.reason or f"module of pipeline {request.pipeline}"
-        trust(layout, "code", user.sha256, who=who, reason=reason)
+        for source in user.sources.values():
+            trust(layout, "code", hashlib.sha256(source).hexdigest(), who=who, reason=reason)
     version = registry.register(
         model,
         run_id=run_id,

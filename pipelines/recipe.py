@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,13 @@ from pydantic import ValidationError
 
 from pipelines.searching import SEARCH_FILE
 from pipelines.settings import PipelineSettings
+from pipelines.siblings import BETWEEN, named_back
 from store.errors import DataError, NotFoundError
 
 if TYPE_CHECKING:
     from store.runs import Run, RunStore
 
-_MODULE = re.compile(r"(?:^|/)code/(wb_[a-z0-9_]+)\.py$")
+_MODULE = re.compile(r"(?:^|/)code/(wb_[a-z0-9_]+_[0-9a-f]{12})\.py$")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Recipe:
     module: bytes | None
     """Content of the user's own module."""
     module_name: str | None
+    siblings: Mapping[str, bytes]
+    """Content of the files beside the module that it imports, by the names it calls them."""
     commit: str | None
     uncommitted_diff: str | None
     found_params: Mapping[str, Any]
@@ -79,6 +82,7 @@ def read_recipe(runs: RunStore, run: Run) -> Recipe:
     settings.pop("data_read", None)
     known = {name: value for name, value in settings.items() if name in PipelineSettings.model_fields}
     module = next((match for match in map(_MODULE.search, sorted(artifacts)) if match), None)
+    beside = {} if module is None else _beside(artifacts, module.string)
     try:
         return Recipe(
             run=run,
@@ -97,8 +101,11 @@ def read_recipe(runs: RunStore, run: Run) -> Recipe:
             ),
             schema=manifest["schema"],
             packages=_read_json(runs, run, "environment.json"),
-            module=None if module is None else _read(runs, run, module.string),
+            module=None if module is None else named_back(_read(runs, run, module.string), module[1]),
             module_name=None if module is None else module[1],
+            siblings={}
+            if module is None
+            else {stem: named_back(_read(runs, run, name), module[1]) for stem, name in beside.items()},
             commit=run.tags.get("mlflow.source.git.commit") or None,
             uncommitted_diff=_read(runs, run, "uncommitted.diff").decode("utf-8", "replace")
             if "uncommitted.diff" in artifacts
@@ -112,6 +119,16 @@ def read_recipe(runs: RunStore, run: Run) -> Recipe:
         raise DataError(
             f"what run {run.name} was made from cannot be read: {text}", "Was an artifact changed by hand?"
         ) from error
+
+
+def write_module(recipe: Recipe, folder: Path, stem: str) -> Path | None:
+    """Write the user's module as STEM.py into a folder, the files that it imports beside it; its path."""
+    if recipe.module is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in {**recipe.siblings, stem: recipe.module}.items():
+        (folder / f"{name}.py").write_bytes(content)
+    return folder / f"{stem}.py"
 
 
 def place_files(
@@ -170,6 +187,14 @@ def _model_packages(recipe: Recipe) -> Sequence[str]:
     """The package of an estimator given by dotted path."""
     top = (recipe.settings.estimator or "").partition(".")
     return [top[0].replace("_", "-").lower()] if top[2] and top[0] != "sklearn" else []
+
+
+def _beside(artifacts: Collection[str], path: str) -> dict[str, str]:
+    """The artifacts that are files beside the module, by the names that it calls them."""
+    prefix = f"{path.removesuffix('.py')}{BETWEEN}"
+    return {
+        name.removeprefix(prefix).removesuffix(".py"): name for name in artifacts if name.startswith(prefix)
+    }
 
 
 def _unchanged(path: Path, file: RecipeFile) -> Path | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.launch import train
 from pipelines.provenance import installed_packages
-from pipelines.recipe import Recipe, RecipeFile, package_differences, place_files
+from pipelines.recipe import Recipe, RecipeFile, package_differences, place_files, write_module
 from pipelines.request import TrainEvent, TrainRequest
 from store.errors import StorageError, WorkbenchError
 from store.journal import append_event
@@ -96,9 +96,9 @@ def reproduce(
         data = scratch / "data"
         place_files(recipe, layout.root, data, restore)
         settings = recipe.settings
-        if recipe.module is not None:
-            (scratch / "module.py").write_bytes(recipe.module)
-            settings = settings.model_copy(update={"module": "module.py"})
+        module = write_module(recipe, scratch / "code", Path(settings.module or "module").stem)
+        if module is not None:
+            settings = settings.model_copy(update={"module": str(module)})
         aside = Layout.of(scratch, ".workbench")
         request = TrainRequest(
             pipeline=recipe.pipeline,

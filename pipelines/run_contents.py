@@ -147,7 +147,7 @@ def log_model(
     user: UserModule | None,
 ) -> LoggedModel:
     """The fitted pipeline with all that goes with it; TrainingError for types that are not trusted."""
-    own_code = () if user is None else (f"{user.name}.",)
+    own_code = () if user is None else tuple(f"{name}." for name in user.sources)
     trusted, others = types_in(fitted.model, request.trusted_types)
     ours = [name for name in others if name.startswith(("pipelines.transforms.", *own_code))]
     if set(others) - set(ours):

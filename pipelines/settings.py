@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from pipelines.estimators import check_name
 from pipelines.monitor_settings import MonitorSettings
 from pipelines.schedules import check_cron, check_timezone
 from pipelines.score_settings import ScoreSettings
 from pipelines.search_settings import SearchSettings
+from store.errors import SettingsError
 from store.settings_base import Settings
 
 PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
@@ -53,6 +55,13 @@ class ColumnRule(Settings):
 
     description: str | None = None
     """Shown in the server's documentation."""
+
+    @property
+    def means_numbers(self) -> bool:
+        """Whether only a column of numbers can follow the rule: its leading zeros are no part of a code."""
+        if self.min is not None or self.max is not None:
+            return True
+        return self.values is not None and all(type(value) in (int, float) for value in self.values)
 
     @model_validator(mode="after")
     def _ordered(self) -> ColumnRule:
@@ -287,6 +296,16 @@ class PipelineSettings(_Validated):
     limits: LimitSettings = LimitSettings()
     score: ScoreSettings | None = None
     """Files that the watcher scores by the clock."""
+
+    @field_validator("estimator")
+    @classmethod
+    def _exists(cls, estimator: str | None) -> str | None:
+        if estimator is not None:
+            try:
+                check_name(estimator)
+            except SettingsError as error:
+                raise ValueError(str(error)) from error
+        return estimator
 
     @field_validator("threshold")
     @classmethod

@@ -69,6 +69,9 @@ def summarize(path: Path, settings: PipelineSettings) -> FileSummary:
     broken: dict[tuple[str, str | None], Broken] = {}
     last_moment: float | None = None
     names: list[str] = []
+    numbers = {name for name, rule in settings.columns.items() if rule.means_numbers}
+    if settings.task == "regression":
+        numbers.add(settings.target)
     for block in read_blocks(path):
         table = block.table
         names = names or table.column_names
@@ -78,7 +81,7 @@ def summarize(path: Path, settings: PipelineSettings) -> FileSummary:
             if tally is None:
                 # JSON lines may name a column for the first time after many rows.
                 tally = summary.columns[name] = ColumnTally(rows=summary.rows, missing=summary.rows)
-            columns[name] = count(tally, table.column(name), block)
+            columns[name] = count(tally, table.column(name), block, means_numbers=name in numbers)
         for name, tally in summary.columns.items():
             if name not in columns:
                 tally.rows += table.num_rows

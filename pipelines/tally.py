@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipelines.blocks import Block
+from pipelines.codes import CODE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,8 +158,13 @@ class Values:
         return np.where(self.missing, np.uint64(0x9E3779B97F4A7C15), result)
 
 
-def count(tally: ColumnTally, column: pa.ChunkedArray, block: Block) -> Values:
-    """Add one column of a block to its tally; returns the values for whoever looks closer."""
+def count(
+    tally: ColumnTally, column: pa.ChunkedArray, block: Block, *, means_numbers: bool = False
+) -> Values:
+    """Add one column of a block to its tally; returns the values for whoever looks closer.
+
+    Digits behind a leading zero are a code, and what stands with codes are words, unless `means_numbers`.
+    """
     import pyarrow as pa
 
     kind = column.type
@@ -170,7 +176,7 @@ def count(tally: ColumnTally, column: pa.ChunkedArray, block: Block) -> Values:
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _count_texts(tally, array, block)
+        return _count_texts(tally, array, block, means_numbers)
     missing = _mask(array)
     if pa.types.is_null(kind):
         return _noted(tally, Values(missing, np.full(len(array), np.nan)), block)
@@ -184,7 +190,7 @@ def count(tally: ColumnTally, column: pa.ChunkedArray, block: Block) -> Values:
         return _noted(tally, Values(missing, None, moments=moments), block)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
         texts = pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
-        return _count_texts(tally, texts, block)
+        return _count_texts(tally, texts, block, means_numbers)
     numbers = array.cast(pa.float64(), safe=False).fill_null(math.nan).to_numpy(zero_copy_only=False)
     _measure(tally, numbers, block)
     return _noted(tally, Values(np.isnan(numbers), numbers), block)
@@ -225,7 +231,7 @@ def _measure(tally: ColumnTally, numbers: NDArray[np.float64], block: Block) -> 
         tally.distinct_numbers = min(_MOST_NUMBERS, max(distinct, tally.distinct_numbers))
 
 
-def _count_texts(tally: ColumnTally, array: pa.Array, block: Block) -> Values:
+def _count_texts(tally: ColumnTally, array: pa.Array, block: Block, means_numbers: bool) -> Values:
     """Text may hold numbers: " 3.5 ", "1,234"; what is blank is missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -236,6 +242,11 @@ def _count_texts(tally: ColumnTally, array: pa.Array, block: Block) -> Values:
     blank = pc.equal(pc.utf8_trim_whitespace(texts), "").to_numpy(zero_copy_only=False)
     plain = pc.match_substring_regex(texts, _NUMBER).to_numpy(zero_copy_only=False)
     commas = pc.match_substring_regex(texts, _WITH_COMMAS).to_numpy(zero_copy_only=False)
+    coded = np.zeros(len(texts), dtype=bool)
+    if not means_numbers:
+        coded = pc.match_substring_regex(texts, CODE).to_numpy(zero_copy_only=False)
+        if coded.any():
+            plain, commas = np.zeros_like(plain), np.zeros_like(commas)
     meant = np.full(len(texts) + 1, np.nan)
     if plain.any():
         meant[:-1][plain] = pc.utf8_trim_whitespace(texts.filter(pa.array(plain))).cast(pa.float64())
@@ -250,7 +261,8 @@ def _count_texts(tally: ColumnTally, array: pa.Array, block: Block) -> Values:
     values = Values(missing, meant[codes], (codes, [*listed, ""]))
     if word_count:
         if "word" not in tally.first:
-            row = int(is_word[codes].argmax())
+            telling = np.append(coded, False) if coded.any() else is_word
+            row = int(telling[codes].argmax())
             tally.first["word"] = (block.place(row), listed[codes[row]])
         tally.words += word_count
         found = np.flatnonzero(is_word[:-1])

@@ -173,7 +173,7 @@ class Training:
                 pipeline,
                 fitter,
                 self._recorder,
-                modules=() if user is None else (user.module,),
+                modules=() if user is None else user.modules,
                 on_progress=self._progress,
             )
 

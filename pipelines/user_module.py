@@ -1,19 +1,23 @@
-"""The user's own Python file: loaded by path under a private name, its failures turned into reports."""
+"""The user's own Python file and those beside it: loaded by path under private names, their failures turned
+into reports."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.machinery
 import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pipelines.siblings import BETWEEN, Sibling, find_siblings, renamed
 from store.errors import UserCodeError, WorkbenchError
 
 if TYPE_CHECKING:
@@ -28,7 +32,12 @@ class UserModule:
     name: str
     sha256: str
     source: bytes
+    """As it travels with models."""
     module: ModuleType
+    siblings: Mapping[str, ModuleType]
+    """The files beside it that it imports, by their private names."""
+    sources: Mapping[str, bytes]
+    """What travels with models: the content of each file by private name, its own first."""
 
     @property
     def features(self) -> Callable[[pd.DataFrame], pd.DataFrame] | None:
@@ -38,33 +47,56 @@ class UserModule:
     def build(self) -> Callable[[dict[str, Any]], Any] | None:
         return getattr(self.module, "build", None)
 
+    @property
+    def modules(self) -> tuple[ModuleType, ...]:
+        """Everything that another machine can't import."""
+        return self.module, *self.siblings.values()
+
 
 def load_user_module(path: Path, pipeline: str) -> UserModule:
-    """Run the file as module `wb_<pipeline>_<content>`.
+    """Run the file as module `wb_<pipeline>_<content>`, what it imports from beside it likewise.
 
     Raises UserCodeError when it is missing, raises, or has neither `features` nor `build`.
     """
     try:
-        source = path.read_bytes()
+        written = path.read_bytes()
     except OSError as error:
         raise UserCodeError(
             f"cannot read module {path}: {error.strerror}", "Check `module` in the settings."
         ) from error
-    digest = hashlib.sha256(source).hexdigest()
-    name = f"wb_{re.sub(r'[^a-z0-9_]', '_', pipeline)}_{digest[:12]}"
+    beside = find_siblings(path, written)
+    digest = hashlib.sha256(written)
+    for stem in sorted(beside):
+        digest.update(f"\0{stem}\0".encode() + beside[stem].source)
+    name = f"wb_{re.sub(r'[^a-z0-9_]', '_', pipeline)}_{digest.hexdigest()[:12]}"
+    names = {stem: f"{name}{BETWEEN}{stem}" for stem in beside}
+    source = renamed(written, names)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserCodeError(f"{path} is no Python file", "Name a .py file in `module`.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    finder = _Beside({names[stem]: sibling for stem, sibling in beside.items()}, names)
+    sys.meta_path.append(finder)
     try:
         with reported(path, "cannot be loaded"):
             # Compiled here, not by the loader: its bytecode cache would go into the user's folder.
             exec(compile(source, str(path), "exec"), module.__dict__)
+        siblings = finder.load_all()
     except UserCodeError:
         sys.modules.pop(name, None)
         raise
-    loaded = UserModule(path, name, digest, source, module)
+    finally:
+        sys.meta_path.remove(finder)
+    loaded = UserModule(
+        path,
+        name,
+        hashlib.sha256(source).hexdigest(),
+        source,
+        module,
+        siblings,
+        {name: source, **{private: finder.sources[private] for private in siblings}},
+    )
     for wanted in ("features", "build"):
         if not callable(getattr(module, wanted, lambda: None)):
             raise UserCodeError(f"{wanted} in {path} is no function", f"Define def {wanted}(…).")
@@ -73,6 +105,42 @@ def load_user_module(path: Path, pipeline: str) -> UserModule:
             f"{path} defines neither features(frame) nor build(params)", "Define one, or remove `module`."
         )
     return loaded
+
+
+class _Beside:
+    """Finds the files beside a module by their private names, while it is loaded."""
+
+    def __init__(self, files: Mapping[str, Sibling], names: Mapping[str, str]) -> None:
+        self._files = files
+        self.sources = {name: renamed(file.source, names) for name, file in files.items()}
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        file = self._files.get(name)
+        if file is None:
+            return None
+        return importlib.util.spec_from_file_location(
+            name, file.path, loader=_FromSource(name, str(file.path), self.sources[name])
+        )
+
+    def load_all(self) -> dict[str, ModuleType]:
+        """The files as modules. One that can't be loaded and that nothing needed so far stays behind."""
+        for name in self._files:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        return {name: sys.modules[name] for name in self._files if name in sys.modules}
+
+
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Runs a file with other names in its imports, and leaves no bytecode beside it."""
+
+    def __init__(self, name: str, path: str, source: bytes) -> None:
+        super().__init__(name, path)
+        self._source = source
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._source, self.path, "exec"), module.__dict__)
 
 
 def apply_features(user: UserModule, frame: pd.DataFrame) -> pd.DataFrame:

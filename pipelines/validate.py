@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from pipelines.codes import is_code
 from pipelines.settings import PipelineSettings
 from pipelines.summary import FileSummary
 from pipelines.tally import ColumnTally
@@ -193,7 +194,7 @@ def _types(
             continue
         if tally.kind == "text":
             place, value = tally.first.get("word", ("", ""))
-            what = f"holds {value!r}, no {known}"
+            what = f"holds {value!r}, " + ("a code with a leading zero" if is_code(value) else f"no {known}")
         else:
             place, value, what = "", "", f"holds {_TYPES[tally.kind]}"
         where = f"{path} {place}".strip()

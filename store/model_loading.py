@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import sys
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -110,12 +112,50 @@ def _import_code(code_dir: Path, wanted: Iterable[str] | None, layout: Layout | 
             f"the model needs code that nobody trusted here: {', '.join(str(path) for path in untrusted)}",
             f"Read it, then trust it: workbench models trust {digests[untrusted[0]]}",
         )
-    with _import_lock:
+    own = {path.stem: path for path in files if path.parent == code_dir}
+    with _import_lock, _importable(own, digests):
         modules = [_import_file(path, digests[path]) for path in files if path.parent == code_dir]
         if any(path.parent != code_dir for path in files) and str(code_dir) not in sys.path:
             sys.path.append(str(code_dir))
     by_name = {module.__name__: module for module in modules}
     return {name for name in needed if _is_defined(name, by_name)}
+
+
+@contextmanager
+def _importable(files: Mapping[str, Path], digests: Mapping[Path, str]) -> Iterator[None]:
+    """Let the code files of one model import each other, whichever comes first."""
+    finder = _CodeFinder(files, digests)
+    for name, path in files.items():
+        if getattr(sys.modules.get(name), _DIGEST, digests[path]) != digests[path]:
+            del sys.modules[name]  # another version's: what holds on to it goes on using it
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _CodeFinder:
+    def __init__(self, files: Mapping[str, Path], digests: Mapping[Path, str]) -> None:
+        self._files, self._digests = files, digests
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        file = self._files.get(name)
+        if file is None:
+            return None
+        loader = _MarkedLoader(name, str(file))
+        loader.digest = self._digests[file]
+        return importlib.util.spec_from_file_location(name, file, loader=loader)
+
+
+class _MarkedLoader(importlib.machinery.SourceFileLoader):
+    digest = ""
+
+    def exec_module(self, module: ModuleType) -> None:
+        setattr(module, _DIGEST, self.digest)
+        super().exec_module(module)
 
 
 def _top(path: Path, code_dir: Path) -> str:

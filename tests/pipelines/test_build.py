@@ -13,7 +13,7 @@ from pipelines.build import build_pipeline
 from pipelines.columns import infer_kinds, typed
 from pipelines.settings import PipelineSettings
 from pipelines.user_module import load_user_module
-from store.errors import TrainingError, UserCodeError
+from store.errors import SettingsError, TrainingError, UserCodeError
 
 NUMBERS = pd.DataFrame({"a": np.linspace(0, 1, 40), "b": np.linspace(5, 3, 40) ** 2})
 Y = np.array(["no", "yes"] * 20)
@@ -134,7 +134,7 @@ def test_a_users_mistake_is_reported_by_line(tmp_path: Path, text: str, message:
 
 def test_a_users_regressor_for_classes_is_refused(tmp_path: Path) -> None:
     text = "from sklearn.linear_model import Ridge\ndef build(params):\n    return Ridge()\n"
-    with pytest.raises(TrainingError, match="is a regressor, and the task is classification"):
+    with pytest.raises(SettingsError, match="is a regressor, and the task is classification"):
         build(NUMBERS, module(tmp_path, text))
 
 

@@ -158,7 +158,7 @@ def test_the_results_are_those_of_this_machine_even_when_a_worker_is_killed(
             victim.send_signal(signal.SIGKILL)
             victim.wait()
 
-    with DaskWorkers(cluster.address, pipeline, X, Y, names, modules=(user.module,)) as workers:
+    with DaskWorkers(cluster.address, pipeline, X, Y, names, modules=user.modules) as workers:
         there = run(pipeline, workers, kill_one)
     assert victim.returncode == -signal.SIGKILL
     assert [c.scores for c in there.candidates] == [c.scores for c in here.candidates]

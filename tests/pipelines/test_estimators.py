@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.estimators import SHORT_NAMES, algorithm, find_class, make_estimator, needs_scaling
-from store.errors import TrainingError
+from store.errors import SettingsError
 
 
 @pytest.mark.parametrize("name", sorted(SHORT_NAMES))
@@ -37,7 +37,7 @@ def test_a_dotted_path_and_a_class_name_are_taken() -> None:
     ],
 )
 def test_what_cannot_be_is_explained(name: str, task: str, params: dict[str, int], message: str) -> None:
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(SettingsError, match=message):
         make_estimator(name, task, params, seed=0)  # type: ignore[arg-type]
 
 

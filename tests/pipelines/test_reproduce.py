@@ -23,14 +23,19 @@ from store.settings import StoreSettings
 from store.tracking import open_registry, open_runs, resolve_uri
 
 Train = Callable[..., TrainResult]
-MODULE = "def features(frame):\n    frame['old'] = frame['age'] > 50\n    return frame\n"
+MODULE = (
+    "from ages import is_old\n\n\ndef features(frame):\n    frame['old'] = is_old(frame)\n    return frame\n"
+)
+BESIDE = "import limits\n\n\ndef is_old(frame):\n    return frame['age'] > limits.OLD\n"
 
 
 @pytest.fixture
 def trained(layout: Layout, customers: Any, train_here: Train) -> Recipe:
-    """All that is hard: text, dates, gaps, a module, weights by row, a threshold, a search."""
+    """All that is hard: text, dates, gaps, a module and files beside it, weights by row, a threshold, a search."""
     customers.to_csv(layout.root / "customers.csv", index=False, sep=";")
     (layout.root / "mine.py").write_text(MODULE, "utf-8")
+    (layout.root / "ages.py").write_text(BESIDE, "utf-8")
+    (layout.root / "limits.py").write_text("OLD = 50\n", "utf-8")
     result = train_here(
         data="customers.csv",
         target="churned",
@@ -47,7 +52,8 @@ def trained(layout: Layout, customers: Any, train_here: Train) -> Recipe:
             "cv": 2,
         },
     )
-    (layout.root / "mine.py").write_text("raise RuntimeError('changed since')\n", "utf-8")
+    for name in ("mine.py", "ages.py", "limits.py"):
+        (layout.root / name).write_text("raise RuntimeError('changed since')\n", "utf-8")
     runs = runs_of(layout)
     return read_recipe(runs, runs.get(result.run_id))
 
@@ -84,9 +90,9 @@ def test_a_run_is_made_again_and_handed_over_to_the_last_bit(trained: Recipe, la
         runs_of(layout).artifact_path(trained.run.run_id, "model/MLmodel").parent, layout=layout
     )
     files = hand_over(trained, layout.root, folder, model=model, restore=lambda file: None)
-    assert {"train.py", "mine.py", "transforms.py", "requirements.txt", "data.json", "README.md"} <= set(
-        files
-    )
+    assert {"train.py", "transforms.py", "requirements.txt", "data.json", "README.md"} <= set(files)
+    written = {"mine.py": MODULE, "ages.py": BESIDE, "limits.py": "OLD = 50\n"}
+    assert {name: (folder / name).read_text("utf-8") for name in written} == written
     blocked = (
         "import sys, runpy\n"
         "for name in ('workbench', 'store', 'serve', 'pipelines', 'mlflow', 'skops'):\n"

@@ -58,6 +58,9 @@ def test_an_unknown_setting_names_the_nearest(workbench, project):
     assert result.code == 2
     assert "the command line" in result.err
     assert "'seed'" in result.err
+    result = workbench("train", "churn", "--set", "estimator=random_forrest")
+    assert result.code == 2
+    assert "no estimator 'random_forrest'. Did you mean 'random_forest'?" in result.err
 
 
 def test_force_needs_a_reason(workbench, project):
