@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from workbench.alerting.message import Message, describe, format_of, one_line
 from workbench.alerting.settings import AlertSettings, CommandSettings, SmtpSettings, WebhookSettings
+
+if TYPE_CHECKING:
+    import ssl
 
 PASSWORD_VARIABLE = "WORKBENCH_SMTP_PASSWORD"
 _LONGEST_ANSWER = 2_000
@@ -108,7 +111,7 @@ class WebhookChannel:
         except URLError as error:
             reason = error.reason
             if isinstance(reason, ssl.SSLError):
-                raise DeliveryError(f"{where} has no certificate that can be trusted: {reason}") from None
+                raise DeliveryError(f"{where} {_distrust(reason)}") from None
             raise DeliveryError(f"{where} can't be reached: {reason}") from None
         except TimeoutError:
             raise DeliveryError(f"{where} did not answer within {self.settings.timeout:g} s") from None
@@ -193,6 +196,8 @@ class SmtpChannel:
             raise DeliveryError(
                 f"{where} refused the login ({error.smtp_code}): check username and {PASSWORD_VARIABLE}"
             ) from None
+        except ssl.SSLError as error:
+            raise DeliveryError(f"{where} {_distrust(error)}") from None
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise DeliveryError(f"{where} failed: {error}") from None
         if refused:
@@ -212,6 +217,16 @@ class SmtpChannel:
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content("\n\n".join([*message.lines, "All of them: workbench alerts list"]))
         return mail
+
+
+def _distrust(error: ssl.SSLError) -> str:
+    """Why a connection could not be encrypted, and what may help."""
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message or error.reason
+        return f"has no certificate that can be trusted: {why}; name its authority in SSL_CERT_FILE"
+    return f"can't be talked to over TLS: {error.reason or error}; see whether the port speaks it"
 
 
 def _seconds(text: str | None) -> float | None:
