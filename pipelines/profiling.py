@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.data import read_table
+from pipelines.drift.own_reference import with_own_reference
 from pipelines.score import features_of
 from store.errors import DataError, ModelLoadError
 from store.profile import FeatureKind, Profile, build_profile
@@ -33,12 +34,13 @@ def profile_file(
     target: str | None = None,
     redact: Collection[str] = (),
     ordered_by_time: bool = False,
+    segments: Sequence[str] = (),
 ) -> Profile:
     """Profile the rows of `path`, which the model predicts; further columns are ignored.
 
-    With the column `target`, how good the answers are is kept too: rows that the model has learnt from make
-    it look better than it is. Raises DataError for columns that are missing or mistyped, ModelLoadError where
-    the model fails on them.
+    `segments` are columns whose values make parts that windows are compared with. With the column `target`,
+    how good the answers are is kept too: rows that the model has learnt from make it look better than it is.
+    Raises DataError for columns that are missing or mistyped, ModelLoadError where the model fails on them.
     """
     frame = read_table(path)
     if target is not None and target not in frame.columns:
@@ -50,8 +52,9 @@ def profile_file(
         text = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelLoadError(f"the model failed on rows of {path}: {text}", "Compare its columns.") from error
     scores: Any = answer.probability if answer.probability is not None else answer.probabilities
+    columns = {name: X[name] for name in model.names}
     profile = build_profile(
-        {name: X[name] for name in model.names},
+        columns,
         {column.name: _KINDS.get(column.type, "numeric") for column in model.columns},
         answer.prediction,
         task=model.task,
@@ -60,6 +63,7 @@ def profile_file(
         ordered_by_time=ordered_by_time,
         redact=redact,
     )
+    profile = with_own_reference(profile, columns, answer.prediction, scores, segments=segments)
     if target is None:
         return profile
     return replace(profile, performance=_performance(model, answer, frame[target], profile))

@@ -58,6 +58,7 @@ def evaluation_files(
     request: TrainRequest, fitted: Fitted, prepared: Prepared, scores: Scores
 ) -> dict[str, Any]:
     """Importances, curves and the reference profile, as artifacts by path."""
+    from pipelines.drift.own_reference import with_own_reference
     from store.profile import PROFILE_FILE, build_profile
 
     seed = request.settings.split.seed
@@ -71,16 +72,22 @@ def evaluation_files(
         seed=seed,
     )
     reference, rows = fitted.reference, prepared.X_train
-    predicted = [prepared.classes[code] for code in reference.predicted] if prepared.classes else None
+    answers = (
+        [prepared.classes[code] for code in reference.predicted] if prepared.classes else reference.predicted
+    )
+    columns = {name: rows[name] for name in prepared.features}
     profile = build_profile(
-        {name: rows[name] for name in prepared.features},
+        columns,
         profile_kinds(prepared),  # type: ignore[arg-type]
-        reference.predicted if predicted is None else predicted,
+        answers,
         task=prepared.task,
         classes=prepared.classes or None,
         scores=reference.probabilities,
         ordered_by_time=request.settings.split.strategy == "time",
         redact=request.store.redact,
+    )
+    profile = with_own_reference(
+        profile, columns, answers, reference.probabilities, segments=request.settings.monitor.segments
     )
     unseen = fitted.unseen
     performance = reference_of(

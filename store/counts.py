@@ -165,9 +165,21 @@ def as_texts(values: Any) -> list[str | None]:
     return [None if _is_missing(value) else class_text(value) for value in array]
 
 
-def in_order(values: Any, start: int, stop: int) -> Any:
-    """Rows of a column by position, whatever it is."""
-    return values.iloc[start:stop] if hasattr(values, "iloc") else values[start:stop]
+def numbers_in_place(values: Any) -> NDArray[Any]:
+    """Numbers (n,) of any column as `as_numbers` has them, each at its row; NaN where there is none."""
+    import numpy as np
+
+    numbers, null = as_numbers(values)
+    if not null:
+        return numbers
+    array = values.to_numpy() if hasattr(values, "to_numpy") else values
+    if isinstance(array, np.ndarray) and array.dtype.kind == "M":
+        given = ~np.isnat(array)
+    else:
+        given = np.array([not _is_null(value) for value in array], dtype=bool)
+    placed = np.full(len(given), np.nan)
+    placed[given] = numbers
+    return placed
 
 
 def _sum(a: float | None, b: float | None) -> float | None:

@@ -7,15 +7,14 @@ bins.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from store.binning import bin_edges, coarsen
-from store.counts import Counts, as_numbers, as_texts, center_of, count_categories, count_numbers, in_order
+from store.counts import Counts, as_numbers, as_texts, center_of, count_categories, count_numbers
 from store.errors import DataError
 from store.records import Kind, class_text
 
@@ -23,8 +22,6 @@ PROFILE_FILE = "reference_profile.json"
 FORMAT = 1
 MAX_CATEGORIES = 1_000
 """Categories kept by name; the rarer ones count as `unseen` in the reference itself too."""
-N_BLOCKS = 100
-MAX_BLOCK_BINS = 60
 DUPLICATE_ROWS = 20_000
 """Rows looked at for copies of others: about as many as a window has."""
 
@@ -47,9 +44,11 @@ class FeatureProfile:
     """Of categories: most frequent first; of classes: in the model's order."""
     minimum: float | None = None
     maximum: float | None = None
+    own_windows: tuple[tuple[int, float, float], ...] = ()
+    """Where the reference is ordered in time, for windows of so many rows of it: mean and standard deviation
+    of their effect against the rest. So much do windows differ without any drift."""
     blocks: tuple[tuple[int, ...], ...] | None = None
-    """Where the reference is ordered in time: counts of the coarse bins, or categories, in each of its blocks
-    of consecutive rows; from them comes how much windows differ without any drift."""
+    """What older profiles have for it: counts of the coarse bins in each of 100 blocks of rows."""
     floor: float | None = None
     """An effect below which this feature's windows are never flagged, where somebody computed one."""
 
@@ -72,7 +71,16 @@ class FeatureProfile:
 
     def as_json(self) -> dict[str, Any]:
         values: dict[str, Any] = {"name": self.name, "kind": self.kind, "counts": self.counts.as_json()}
-        for name in ("edges", "coarse", "categories", "minimum", "maximum", "blocks", "floor"):
+        for name in (
+            "edges",
+            "coarse",
+            "categories",
+            "minimum",
+            "maximum",
+            "own_windows",
+            "blocks",
+            "floor",
+        ):
             value = getattr(self, name)
             if value not in (None, ()):
                 values[name] = value
@@ -90,8 +98,37 @@ class FeatureProfile:
             categories=tuple(values.get("categories", ())),
             minimum=values.get("minimum"),
             maximum=values.get("maximum"),
+            own_windows=tuple((rows, mean, sd) for rows, mean, sd in values.get("own_windows", ())),
             blocks=None if blocks is None else tuple(tuple(block) for block in blocks),
             floor=values.get("floor"),
+        )
+
+
+@dataclass(frozen=True)
+class SegmentProfile:
+    """The rows of the reference in which one column has one value, counted over the bins of the whole."""
+
+    rows: int
+    features: Mapping[str, Counts]
+    prediction: Counts
+    score: Counts | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "features": {name: counts.as_json() for name, counts in self.features.items()},
+            "prediction": self.prediction.as_json(),
+            "score": None if self.score is None else self.score.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SegmentProfile:
+        score = values["score"]
+        return cls(
+            values["rows"],
+            {name: Counts.from_json(counts) for name, counts in values["features"].items()},
+            Counts.from_json(values["prediction"]),
+            None if score is None else Counts.from_json(score),
         )
 
 
@@ -108,7 +145,7 @@ class Profile:
     """Of two classes the probability of the second, of more the highest one; None for regression."""
     ordered_by_time: bool = False
     block_rows: int | None = None
-    """Rows in each block, where the reference is ordered in time."""
+    """Rows in each of an older profile's blocks."""
     redacted: tuple[str, ...] = ()
     """Features that are left out on purpose."""
     duplicate_share: float | None = None
@@ -116,6 +153,8 @@ class Profile:
     created_at: str = ""
     performance: Mapping[str, Any] | None = None
     """How good the answers were on rows that the model had not learnt from; see pipelines.performance."""
+    segments: Mapping[str, Mapping[str, SegmentProfile]] = field(default_factory=dict)
+    """Parts of the reference, by column and value as the log has it as text."""
 
     def feature(self, name: str) -> FeatureProfile:
         """The feature called `name`; raises KeyError."""
@@ -141,6 +180,11 @@ class Profile:
         }
         if self.performance is not None:
             values["performance"] = dict(self.performance)
+        if self.segments:
+            values["segments"] = {
+                column: {value: part.as_json() for value, part in parts.items()}
+                for column, parts in self.segments.items()
+            }
         return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -166,6 +210,10 @@ class Profile:
                 duplicate_share=values.get("duplicate_share"),
                 created_at=values["created_at"],
                 performance=values.get("performance"),
+                segments={
+                    column: {value: SegmentProfile.from_json(part) for value, part in parts.items()}
+                    for column, parts in values.get("segments", {}).items()
+                },
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
@@ -187,26 +235,20 @@ def build_profile(
     """Profile the reference: columns (each of n rows: arrays, Series or lists) and its predictions (n,).
 
     `scores` are probabilities of the second class (n,) or of all classes (n, n_classes). With
-    `ordered_by_time` the rows must come in order of time. Redacted columns are left out.
+    `ordered_by_time` the rows must come in order of time; how much they vary in its course is found by
+    pipelines.drift.own_reference. Redacted columns are left out.
     """
     rows = len(prediction)
-    size = max(1, math.ceil(rows / N_BLOCKS)) if ordered_by_time and rows else None
     features = tuple(
-        profile_feature(name, kinds[name], values, block_rows=size)
-        for name, values in columns.items()
-        if name not in redact
+        profile_feature(name, kinds[name], values) for name, values in columns.items() if name not in redact
     )
     if task == "regression":
-        predicted = profile_feature("prediction", "numeric", prediction, block_rows=size)
+        predicted = profile_feature("prediction", "numeric", prediction)
         score = None
     else:
         texts = None if classes is None else [class_text(value) for value in classes]
-        predicted = profile_feature(
-            "prediction", "categorical", prediction, categories=texts, block_rows=size
-        )
-        score = (
-            None if scores is None else profile_feature("score", "numeric", _score(scores), block_rows=size)
-        )
+        predicted = profile_feature("prediction", "categorical", prediction, categories=texts)
+        score = None if scores is None else profile_feature("score", "numeric", deciding_score(scores))
     return Profile(
         task=task,
         rows=rows,
@@ -214,7 +256,6 @@ def build_profile(
         prediction=predicted,
         score=score,
         ordered_by_time=ordered_by_time,
-        block_rows=size,
         redacted=tuple(name for name in columns if name in redact),
         duplicate_share=_duplicate_share(
             [values for name, values in columns.items() if name not in redact], rows
@@ -229,7 +270,6 @@ def profile_feature(
     values: Any,
     *,
     categories: Sequence[str] | None = None,
-    block_rows: int | None = None,
 ) -> FeatureProfile:
     """Bins and counts of one column; `categories` fixes which there are and their order."""
     import numpy as np
@@ -240,29 +280,19 @@ def profile_feature(
             frequent = Counter(text for text in texts if text is not None)
             ordered = sorted(frequent, key=lambda text: (-frequent[text], text))
             categories = ordered[:MAX_CATEGORIES]
-        feature = FeatureProfile(
-            name, kind, count_categories(texts, categories), categories=tuple(categories)
-        )
-    else:
-        numbers, null = as_numbers(values)
-        finite = numbers[np.isfinite(numbers)]
-        edges, coarse = bin_edges(finite)
-        feature = FeatureProfile(
-            name,
-            kind,
-            count_numbers(numbers, null, edges, center_of(finite)),
-            edges=tuple(edges),
-            coarse=tuple(coarse),
-            minimum=float(finite.min()) if finite.size else None,
-            maximum=float(finite.max()) if finite.size else None,
-        )
-    if block_rows is None or (feature.is_categorical and len(feature.categories) > MAX_BLOCK_BINS):
-        return feature
-    blocks = []
-    for start in range(0, len(values), block_rows):
-        counts = count(feature, in_order(values, start, start + block_rows))
-        blocks.append(feature.coarse_bins(counts.bins))
-    return FeatureProfile(**{**feature.__dict__, "blocks": tuple(blocks)})
+        return FeatureProfile(name, kind, count_categories(texts, categories), categories=tuple(categories))
+    numbers, null = as_numbers(values)
+    finite = numbers[np.isfinite(numbers)]
+    edges, coarse = bin_edges(finite)
+    return FeatureProfile(
+        name,
+        kind,
+        count_numbers(numbers, null, edges, center_of(finite)),
+        edges=tuple(edges),
+        coarse=tuple(coarse),
+        minimum=float(finite.min()) if finite.size else None,
+        maximum=float(finite.max()) if finite.size else None,
+    )
 
 
 def count(feature: FeatureProfile, values: Any) -> Counts:
@@ -293,7 +323,8 @@ def _duplicate_share(columns: Sequence[Any], rows: int) -> float | None:
     return 1.0 - len(np.unique(mixed)) / len(places)
 
 
-def _score(scores: Any) -> Any:
+def deciding_score(scores: Any) -> Any:
+    """Of probabilities (n,) or (n, n_classes) what is profiled: of the second of two, else the highest."""
     import numpy as np
 
     array = np.asarray(scores, dtype=np.float64)

@@ -281,7 +281,7 @@ class Monitor:
         return Watched(
             key=key,
             profile=seen.profile,
-            settings=_settings_of(pipeline),
+            settings=monitor_settings(project, key.model),
             rules={} if pipeline is None else pipeline.columns,
             importances=seen.importances,
         )
@@ -293,7 +293,7 @@ class Monitor:
         from pipelines.drift.unreferenced import describe_window
         from pipelines.monitor_settings import duration
 
-        settings = _settings_of(_pipeline_of(project, key.model))
+        settings = monitor_settings(project, key.model)
         if window is not None:
             settings = _with_window(settings, window)
         length = settings.window if isinstance(settings.window, int) else duration(settings.window)
@@ -356,9 +356,11 @@ def _pipeline_of(project: Project, model: str) -> PipelineSettings | None:
     return next((one for name, one in pipelines if project.model_name(name) == model), None)
 
 
-def _settings_of(pipeline: PipelineSettings | None) -> MonitorSettings:
+def monitor_settings(project: Project, model: str) -> MonitorSettings:
+    """How predictions of a model are watched."""
     from pipelines.monitor_settings import MonitorSettings
 
+    pipeline = _pipeline_of(project, model)
     return MonitorSettings() if pipeline is None else pipeline.monitor
 
 

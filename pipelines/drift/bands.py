@@ -26,8 +26,12 @@ class Bands:
         return "watch" if effect >= self.watch else "ok"
 
     def raised(self, floor: float) -> Bands:
-        """The bands where effects below `floor` are nothing new."""
-        return Bands(max(self.watch, floor), max(self.warning, floor), max(self.critical, floor))
+        """The bands where effects below `floor` are nothing new.
+
+        What passes a floor above the warning is a warning; critical stays as far above that as it was.
+        """
+        warning = max(self.warning, floor)
+        return Bands(max(self.watch, floor), warning, self.critical + (warning - self.warning))
 
     def as_json(self) -> dict[str, float]:
         return {"watch": self.watch, "warning": self.warning, "critical": self.critical}

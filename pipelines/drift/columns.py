@@ -148,22 +148,27 @@ def categories_of(column: pa.ChunkedArray) -> tuple[dict[str, int], int]:
 
 
 def profile_column(
-    name: str, kind: FeatureKind, column: pa.ChunkedArray, *, block_rows: int | None = None
+    name: str, kind: FeatureKind, column: pa.ChunkedArray, *, ordered: bool = False
 ) -> FeatureProfile:
-    """The column of a reference, binned; with `block_rows` its rows are in order of time."""
+    """The column of a reference, binned; `ordered` says that its rows are in order of time."""
     import numpy as np
 
-    if block_rows is not None:
+    if ordered:
+        from dataclasses import replace
+
+        from pipelines.drift.own_reference import own_windows
+
         values: Any = column.to_pylist() if kind == "categorical" else numbers_in_place(column)
-        return profile_feature(name, kind, values, block_rows=block_rows)
+        feature = profile_feature(name, kind, values)
+        return replace(feature, own_windows=own_windows(feature, values))
     if kind == "categorical":
         found, missing = categories_of(column)
-        ordered = sorted(found, key=lambda text: (-found[text], text))
-        kept = tuple(ordered[:MAX_CATEGORIES])
+        frequent = sorted(found, key=lambda text: (-found[text], text))
+        kept = tuple(frequent[:MAX_CATEGORIES])
         counts = Counts(
             bins=tuple(found[text] for text in kept),
             null=missing,
-            unseen=sum(found[text] for text in ordered[MAX_CATEGORIES:]),
+            unseen=sum(found[text] for text in frequent[MAX_CATEGORIES:]),
         )
         return FeatureProfile(name, kind, counts, categories=kept)
     numbers, null = numbers_of(column)

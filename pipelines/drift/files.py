@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from pipelines.drift.tails import binomial_above
 from pipelines.drift.verdicts import FeatureDrift, Options, Sample, judge
 from store.counts import Counts
 from store.errors import DataError
-from store.profile import N_BLOCKS, FeatureKind, FeatureProfile
+from store.profile import FeatureKind, FeatureProfile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,11 +54,10 @@ def compare_files(
     names = [name for name in ref.names if name not in left_out]
     if not names and predictions is None:
         raise DataError(f"{reference} has no columns to compare", "Give a file with a column a feature.")
-    block_rows = max(1, math.ceil(ref.rows / N_BLOCKS)) if ordered and ref.rows else None
     rows = _RowHashes(ref.rows, cur.rows)
     samples, checks = [], list[Check]()
     for name in names:
-        sample, found = _sample(ref, cur, name, block_rows, rows)
+        sample, found = _sample(ref, cur, name, ordered, rows)
         samples.append(sample)
         checks += found
     new = [name for name in cur.names if name not in ref.names and name not in left_out]
@@ -67,11 +65,11 @@ def compare_files(
     copies = duplicates(*rows.copies("current"), rows.share("reference")) if names else None
     if copies is not None:
         checks.append(copies)
-    features = judge(samples, options, block_rows=block_rows, bands=_bands(options, FEATURE_BANDS))
+    features = judge(samples, options, bands=_bands(options, FEATURE_BANDS))
     prediction = None
     if predictions is not None:
-        sample, _ = _sample(ref, cur, predictions, block_rows, None)
-        prediction = _judge_prediction(sample, options, block_rows)
+        sample, _ = _sample(ref, cur, predictions, ordered, None)
+        prediction = _judge_prediction(sample, options)
     performance: list[dict[str, Any]] = []
     if predictions is not None and target is not None:
         from pipelines.drift.file_performance import performance_of
@@ -93,13 +91,13 @@ def _bands(options: Options, usual: Any) -> Any:
     return CLASSIC_BANDS if options.method == "classic" else usual
 
 
-def _judge_prediction(sample: Sample, options: Options, block_rows: int | None) -> FeatureDrift:
+def _judge_prediction(sample: Sample, options: Options) -> FeatureDrift:
     plain = Options(options.method, options.bands, options.least_rows)
-    return judge([sample], plain, block_rows=block_rows, bands=_bands(options, PREDICTION_BANDS))[0]
+    return judge([sample], plain, bands=_bands(options, PREDICTION_BANDS))[0]
 
 
 def _sample(
-    ref: TableFile, cur: TableFile, name: str, block_rows: int | None, rows: _RowHashes | None
+    ref: TableFile, cur: TableFile, name: str, ordered: bool, rows: _RowHashes | None
 ) -> tuple[Sample, list[Check]]:
     """One column of both files, counted over the reference's bins, and what else is odd about it."""
     if name not in ref.names:
@@ -109,7 +107,7 @@ def _sample(
         return Sample(feature, nothing, problem=f"the reference has no column {name!r}"), []
     kind = ref.kind(name)
     column = ref.read(name)
-    feature = profile_column(name, kind, column, block_rows=block_rows)
+    feature = profile_column(name, kind, column, ordered=ordered)
     if rows is not None and name in cur.names:
         rows.add("reference", column)
     del column

@@ -6,39 +6,48 @@ show is no news.
 
 from __future__ import annotations
 
+import math
+
 from store.profile import FeatureProfile
 
-LEAST_WINDOWS = 10
 DEVIATIONS = 3.0
+SHARES = (0.75, 0.875, 1.0)
+"""Of a window's rows: those that it is held against need not be as full, and a week with a gap is no news."""
+LEAST_WINDOWS = 10
 
 
 def reference_floor(feature: FeatureProfile, block_rows: int | None, window_rows: int) -> float:
     """Mean and three standard deviations of the effect of windows of `window_rows` rows of the reference.
 
-    0 where its order in time is not known or it is too short to tell. A floor that was stored with the
-    profile counts too.
+    The largest of windows of that length and somewhat shorter ones. 0 where the reference's order in time is
+    not known or it is too short to tell; of longer windows than half of it that of a half. A floor that was
+    stored with the profile counts too.
     """
     stored = feature.floor or 0.0
+    if feature.own_windows:
+        return max(stored, *(_interpolated(feature, window_rows * share) for share in SHARES))
     if feature.blocks is None or not block_rows or len(feature.blocks) < LEAST_WINDOWS:
         return stored
+    return max(stored, _of_blocks(feature, block_rows, window_rows))
+
+
+def _interpolated(feature: FeatureProfile, rows: float) -> float:
     import numpy as np
+
+    lengths, means, deviations = zip(*feature.own_windows, strict=True)
+    at, known = math.log(max(1.0, rows)), np.log(lengths)
+    return float(np.interp(at, known, means) + DEVIATIONS * np.interp(at, known, deviations))
+
+
+def _of_blocks(feature: FeatureProfile, block_rows: int, window_rows: int) -> float:
+    """The same of a profile that was made when only 100 blocks were kept."""
+    import numpy as np
+
+    from pipelines.drift.own_reference import effects_of_windows
 
     blocks = np.asarray(feature.blocks, dtype=np.float64)
     length = int(np.clip(round(window_rows / block_rows), 1, len(blocks) // 2))
-    ends = np.concatenate([np.zeros((1, blocks.shape[1])), np.cumsum(blocks, axis=0)])
-    windows = ends[length:] - ends[:-length]
-    if len(windows) < LEAST_WINDOWS:
-        return stored
-    rest = ends[-1] - windows
-    used = ends[-1] > 0
-    windows, rest = windows[:, used], rest[:, used]
-    bins = int(used.sum())
-    n, m = rest.sum(axis=1), windows.sum(axis=1)
-    full = (n > 0) & (m > 0)
-    if bins < 2 or full.sum() < LEAST_WINDOWS:
-        return stored
-    windows, rest, n, m = windows[full], rest[full], n[full], m[full]
-    p = (rest + 0.5) / (n + 0.5 * bins)[:, None]
-    q = (windows + 0.5) / (m + 0.5 * bins)[:, None]
-    effects = ((q - p) * np.log(q / p)).sum(axis=1) - (bins - 1) * (1 / n + 1 / m)
-    return max(stored, float(effects.mean() + DEVIATIONS * effects.std(ddof=1)))
+    effects = effects_of_windows(blocks, length)
+    if len(effects) < LEAST_WINDOWS:
+        return 0.0
+    return float(effects.mean() + DEVIATIONS * effects.std(ddof=1))

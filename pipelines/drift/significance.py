@@ -66,18 +66,27 @@ def pool_rare(
     n, m = reference.sum() + rarest[0], current.sum() + rarest[1]
     if n == 0 or m == 0:
         return reference, current
-    expected = (reference + current) * (min(n, m) / (n + m))
-    rare = expected < LEAST_EXPECTED
-    if not rare.any() and not any(rarest):
+    share = min(n, m) / (n + m)
+    expected = (reference + current) * share
+    if not (expected < LEAST_EXPECTED).any() and not any(rarest):
         return reference, current
-    if expected[rare].sum() + sum(rarest) * (min(n, m) / (n + m)) < LEAST_EXPECTED and not rare.all():
-        # All rare ones together are still too few: the smallest of the others joins them.
-        others = np.flatnonzero(~rare)
-        rare[others[np.argmin(expected[others])]] = True
+    rare = rare_bins(expected, sum(rarest) * share)
     return (
         np.append(reference[~rare], reference[rare].sum() + rarest[0]),
         np.append(current[~rare], current[rare].sum() + rarest[1]),
     )
+
+
+def rare_bins(expected: NDArray[Any], more: float = 0.0) -> NDArray[Any]:
+    """Which bins (n_bins,) are pooled; `more` is expected in the pool besides."""
+    import numpy as np
+
+    rare = expected < LEAST_EXPECTED
+    if (rare.any() or more) and expected[rare].sum() + more < LEAST_EXPECTED and not rare.all():
+        # All rare ones together are still too few: the smallest of the others joins them.
+        others = np.flatnonzero(~rare)
+        rare[others[np.argmin(expected[others])]] = True
+    return np.asarray(rare)
 
 
 def chi_square(reference: NDArray[Any], current: NDArray[Any], *, name: str = "chi_square") -> Outcome:

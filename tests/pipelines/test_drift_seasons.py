@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import workbench
+from pipelines.drift.own_reference import own_windows
 from pipelines.drift.persistence import decide
 from pipelines.drift.verdicts import Options, Sample, judge
 from store.findings import Finding
@@ -39,33 +41,32 @@ class Rentals:
             values = np.array([row[name] for row in rows])
             self.columns[name] = values if name == "weathersit" else values.astype(float)
 
-    def profile(self, days: list[int]) -> tuple[list[FeatureProfile], int]:
-        """Features of an ordered reference, and the rows of its blocks."""
+    def profile(self, days: list[int]) -> list[FeatureProfile]:
+        """Features of an ordered reference."""
         chosen = np.isin(self.day, days)
-        size = -(-int(chosen.sum()) // 100)
-        kinds = {name: "categorical" if name == "weathersit" else "numeric" for name in FEATURES}
-        return [
-            profile_feature(name, kinds[name], self.columns[name][chosen], block_rows=size)  # type: ignore[arg-type]
-            for name in FEATURES
-        ], size
+        found = []
+        for name in FEATURES:
+            values = self.columns[name][chosen]
+            feature = profile_feature(name, "categorical" if name == "weathersit" else "numeric", values)
+            found.append(replace(feature, own_windows=own_windows(feature, values)))
+        return found
 
     def alarms(
-        self, reference: tuple[list[FeatureProfile], int], days: list[int], patience: int = 2
+        self, features: list[FeatureProfile], days: list[int], patience: int = 2, window: int = WINDOW
     ) -> list[set[str]]:
-        """Features with an alert after each consecutive window of 500 rows of these days."""
-        features, size = reference
+        """Features with an alert after each consecutive window of so many rows of these days."""
         rows = np.flatnonzero(np.isin(self.day, days))
         history: list[Finding] = []
         found = []
-        for place in range(len(rows) // WINDOW):
-            chosen = rows[place * WINDOW : (place + 1) * WINDOW]
+        for place in range(len(rows) // window):
+            chosen = rows[place * window : (place + 1) * window]
             samples = [
                 Sample(feature, count(feature, self.columns[feature.name][chosen])) for feature in features
             ]
-            verdicts = {one.name: one.as_json() for one in judge(samples, Options(), block_rows=size)}
+            verdicts = {one.name: one.as_json() for one in judge(samples, Options())}
             start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=place)
             end = start + timedelta(hours=1)
-            history.insert(0, Finding("bikes", 1, "champion", "", start, end, WINDOW, "", verdicts))
+            history.insert(0, Finding("bikes", 1, "champion", "", start, end, window, "", verdicts))
             raised = set()
             for name in FEATURES:
 
@@ -90,12 +91,25 @@ def split(season: str) -> tuple[list[int], list[int]]:
     return [day for day in days if day not in held], held
 
 
-@pytest.mark.parametrize("season", ["spring", "summer", "autumn"])
-def test_held_out_weeks_of_the_same_season_are_no_alarm(rentals: Rentals, season: str) -> None:
+@pytest.mark.parametrize("rows", [120, 168, 240, 336, 500])
+@pytest.mark.parametrize("season", SEASONS)
+def test_held_out_weeks_of_the_same_season_are_no_alarm(rentals: Rentals, season: str, rows: int) -> None:
+    """Whatever the length of the windows: five days, one week, ten days, two weeks, three."""
     trained, held = split(season)
-    found = rentals.alarms(rentals.profile(trained), held)
+    found = rentals.alarms(rentals.profile(trained), held, window=rows)
     assert found == [set()] * len(found)
-    assert found
+    assert found or (rows, season) == (500, "winter")
+
+
+@pytest.mark.parametrize("season", SEASONS)
+def test_held_out_days_of_the_same_season_are_no_alarm(rentals: Rentals, season: str) -> None:
+    days = list(SEASONS[season])
+    held = days[4::5]
+    profile = rentals.profile([day for day in days if day not in held])
+    for rows in (120, 168, 240):
+        found = rentals.alarms(profile, held, window=rows)
+        assert found == [set()] * len(found)
+        assert found
 
 
 @pytest.mark.parametrize(
@@ -112,6 +126,5 @@ def test_a_turn_of_the_season_is_an_alarm_within_three_windows(
 def test_as_a_shuffled_sample_the_same_season_would_be_flagged(rentals: Rentals) -> None:
     """Why the floor is there."""
     trained, held = split("summer")
-    features, _ = rentals.profile(trained)
-    shuffled = [FeatureProfile(**{**feature.__dict__, "blocks": None}) for feature in features]
-    assert any(rentals.alarms((shuffled, 1), held, patience=1))
+    shuffled = [replace(feature, own_windows=()) for feature in rentals.profile(trained)]
+    assert any(rentals.alarms(shuffled, held, patience=1))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from pipelines.drift.bands import Bands
 from pipelines.drift.floors import reference_floor
+from pipelines.drift.own_reference import own_windows
 from pipelines.drift.verdicts import FeatureDrift, Options, Sample, judge, judge_prediction, ranked
 from store.profile import build_profile, count, profile_feature
 
@@ -200,20 +202,32 @@ def test_a_feature_without_enough_rows_does_not_count_among_the_tests() -> None:
 def test_the_references_own_windows_raise_the_floor() -> None:
     season = np.sin(np.arange(4000) / 4000 * 12 * np.pi) * 5 + RNG.normal(0, 1, 4000)
     shuffled = profile_feature("x", "numeric", season)
-    ordered = profile_feature("x", "numeric", season, block_rows=40)
+    ordered = replace(shuffled, own_windows=own_windows(shuffled, season))
     window = season[600:1000]
     assert judge([Sample(shuffled, count(shuffled, window))], Options())[0].flagged
-    assert reference_floor(ordered, 40, 400) > 0.25
-    found = judge([Sample(ordered, count(ordered, window))], Options(), block_rows=40)[0]
+    assert reference_floor(ordered, None, 400) > 0.25
+    found = judge([Sample(ordered, count(ordered, window))], Options())[0]
     assert found.severity == "ok"
     assert "the reference's own" in found.reason
     elsewhere = count(ordered, window + 20)
-    assert judge([Sample(ordered, elsewhere)], Options(), block_rows=40)[0].severity == "critical"
+    assert judge([Sample(ordered, elsewhere)], Options())[0].severity == "critical"
 
 
 def test_an_ordered_reference_without_seasons_has_hardly_a_floor() -> None:
-    feature = profile_feature("x", "numeric", RNG.normal(0, 1, 10_000), block_rows=100)
-    assert reference_floor(feature, 100, 500) < 0.05
+    values = RNG.normal(0, 1, 10_000)
+    feature = profile_feature("x", "numeric", values)
+    assert reference_floor(replace(feature, own_windows=own_windows(feature, values)), None, 500) < 0.05
+
+
+def test_severity_begins_anew_above_the_references_own_floor() -> None:
+    """What just passes it is a warning, not critical: that takes the same step as without a floor."""
+    raised = Bands().raised(0.40)
+    assert raised.severity(0.39) == "ok"
+    assert raised.severity(0.41) == "warning"
+    assert raised.severity(0.54) == "warning"
+    assert raised.severity(0.56) == "critical"
+    assert Bands().raised(0.05) == Bands(0.05, 0.10, 0.25)
+    assert Bands(0.3, 0.3, 0.3).raised(0.5) == Bands(0.5, 0.5, 0.5)
 
 
 def test_a_gone_column_is_critical() -> None:

@@ -261,17 +261,6 @@ def test_classes_and_scores_are_profiled() -> None:
     assert (three.score.minimum, three.score.maximum) == (0.5, 0.9)
 
 
-def test_blocks_in_time_add_up_to_the_whole() -> None:
-    values, kinds = columns()
-    profile = build_profile(values, kinds, values["temp"], task="regression", ordered_by_time=True)
-
-    assert profile.block_rows == 5
-    for feature in (*profile.features, profile.prediction):
-        assert feature.blocks is not None
-        assert len(feature.blocks) == 100
-        assert tuple(np.sum(feature.blocks, axis=0)) == feature.coarse_bins(feature.counts.bins)
-
-
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"format": 1}', '{"format": "x"}'])
 def test_what_is_no_profile_is_refused(text: str) -> None:
     with pytest.raises(DataError, match="no reference profile"):

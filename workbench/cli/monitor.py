@@ -111,12 +111,21 @@ def profile(
     from store.findings import forget
     from store.model_files import load_model
     from store.references import publish_reference
+    from workbench.monitoring import monitor_settings
 
     assert version.model_dir is not None
     loaded = load_model(
         version.model_dir, trusted_types=settings.serve.trusted_types, layout=invocation.layout
     )
-    made = profile_file(loaded, data, target=target, redact=settings.store.redact, ordered_by_time=ordered)
+    watched = monitor_settings(invocation.project, version.name)
+    made = profile_file(
+        loaded,
+        data,
+        target=target,
+        redact=settings.store.redact,
+        ordered_by_time=ordered,
+        segments=watched.segments,
+    )
     path = publish_reference(invocation.layout, version.name, version.version, made)
     forget(invocation.layout, version.name, version.version)
     if as_json:
