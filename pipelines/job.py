@@ -8,52 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import json
 import os
-import signal
 import sys
-import threading
-import time
 import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
+from pipelines.child_process import Cancelled, begin, is_cancelled
 from pipelines.request import TrainRequest
 from store.errors import TrainingError, UserCodeError, WorkbenchError
 from store.files import write_atomically
 from store.tracking import resolve_uri
 
-_GRACE_S = 10.0
 _CANCELLED: dict[str, Any] = {
     "error": {"class": "TrainingError", "message": "the training was cancelled", "hint": None}
 }
-_is_cancelled = threading.Event()
-
-
-class Cancelled(BaseException):
-    """Somebody asked for the end of this training."""
-
-
-class LogStream(io.TextIOBase):
-    """Standard output and error of the job: a full disk costs the log its lines, not the job its end."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            os.write(self._descriptor, text.encode("utf-8", errors="replace"))
-        return len(text)
 
 
 class WarningLog:
@@ -93,19 +65,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) == 3 and arguments[0] == "--finish":
         return _finish(arguments[1], arguments[2])
     folder = Path(arguments[0])
-    pipe = _separate_output()
-    _end_with_parent()
-    signal.signal(signal.SIGTERM, _cancel)
-    signal.signal(signal.SIGINT, _cancel)
-    lock = threading.Lock()
-
-    def send(message: dict[str, Any]) -> None:
-        with lock, contextlib.suppress(OSError):
-            pipe.write(json.dumps(message, default=str) + "\n")
-            pipe.flush()
-
-    document, code = _train(folder, lambda event: send({"event": event.as_json()}))
-    send(document)
+    parent = begin()
+    document, code = _train(folder, lambda event: parent.send({"event": event.as_json()}))
+    parent.send(document)
     with contextlib.suppress(WorkbenchError, OSError):
         write_atomically(folder / "result.json", json.dumps(document, indent=1, default=str))
     return code
@@ -133,7 +95,7 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
         _abandon(recorder, "KILLED", "cancelled")
         return _CANCELLED, 130
     except BaseException as error:
-        if _is_cancelled.is_set():  # a user's code turned it into an error of its own
+        if is_cancelled.is_set():  # a user's code turned it into an error of its own
             _abandon(recorder, "KILLED", "cancelled")
             return _CANCELLED, 130
         traceback.print_exc()
@@ -184,35 +146,6 @@ def _abandon(recorder: Any, status: str, reason: str) -> None:
         recorder.abandon(status, {"workbench.error": reason})
     except (Exception, Cancelled):
         traceback.print_exc()
-
-
-def _separate_output() -> TextIO:
-    """The pipe to the parent; standard output itself becomes the log, for prints of user code."""
-    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr = LogStream(2)
-    return pipe
-
-
-def _end_with_parent() -> None:
-    def wait() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 1):
-                pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        # Code that catches every exception, or never comes back from a library, must not outlive its parent.
-        time.sleep(_GRACE_S)
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _cancel(signum: int, frame: FrameType | None) -> None:
-    # A second signal would cut off the marking of the run.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _is_cancelled.set()
-    raise Cancelled
 
 
 def _finish(run_id: str, status: str) -> int:

@@ -1,4 +1,4 @@
-"""Runs the trainings that were asked for, and mends what a crash left of them."""
+"""Runs the trainings and scorings that were asked for, one of each at a time."""
 
 from __future__ import annotations
 
@@ -9,93 +9,84 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
 from pipelines.forked import ForkServer
-from pipelines.launch import DIED, JobProcess, settle_dead_jobs, train
+from pipelines.job_mending import failures, queue_once_more
+from pipelines.job_process import ChildProcess
+from pipelines.launch import train
 from pipelines.request import TrainEvent, TrainRequest
-from pipelines.retrain import LIVE, WANTED_FILE, queue_again, wanted_request
+from pipelines.retrain import wanted_request
+from pipelines.score_launch import run_scoring
+from pipelines.score_request import ScoreRequest
 from store.alerts import clear_alert, raise_alert
-from store.errors import BusyError, StorageError, WorkbenchError
-from store.jobs import Job, get_job, list_jobs, update_job
+from store.errors import BusyError, StorageError, UsageError, WorkbenchError
+from store.jobs import Job, JobKind, get_job, job_lock, list_jobs, update_job
 from store.layout import Layout
-from store.ledger import queue_files, return_files
+from store.ledger import return_files
 from store.locks import lock_holder
 
 log = logging.getLogger("workbench.watch")
 
-_DEATHS = 3
-IDLE_S = 180.0
-"""How long the process that jobs are forked from waits for another one."""
-_PAUSES_S = (5.0, 30.0, 120.0, 600.0)
-"""Before a training that failed for something that can pass is tried again."""
+IDLE_S = 60.0
+"""How long the process that jobs are forked from, which takes some 200 MB, waits for another one."""
+_PAUSES_S = (5.0, 30.0, 120.0, 600.0, 3_600.0)
+"""Before a job that failed for something that can pass is tried again; the last one again and again."""
+_TOLD_AFTER = 3
+"""Such failures in a row before there is an alert."""
+_WORDS: Mapping[JobKind, str] = {"train": "training of", "score": "scheduled scoring of"}
 
 
-def settle_jobs(layout: Layout) -> list[Job]:
-    """Mend what a crash left: a job that says running and whose lock nobody holds has failed, and the files
-    of jobs that ended are given back. Returns the failed ones.
+@dataclass
+class _Lane:
+    """Where jobs of one kind run, one after the other."""
 
-    What nobody waits for any more is queued again, unless its process has died three times.
-    """
-    failed = []
-    for job in list_jobs(layout, states=("running",)):
-        if lock_holder(layout.run / f"train-{job.pipeline}.lock") is None:
-            failed += settle_dead_jobs(layout, [job])
-    return_files(layout)
-    for job in failed:
-        is_wanted = job.trigger != "manual" or (layout.jobs / job.id / WANTED_FILE).exists()
-        if is_wanted and _failures(layout, job, DIED) < _DEATHS:
-            _queue_once_more(layout, job)
-    return failed
+    kind: JobKind
+    thread: threading.Thread | None = None
+    job: Job | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
 
 
-def _failures(layout: Layout, job: Job, error: str | None = None) -> int:
-    """How many times in a row this training failed, or failed for `error`."""
-    number = 0
-    for other in list_jobs(layout, pipeline=job.pipeline, limit=10):
-        if other.state in LIVE:
-            continue
-        is_same = (other.trigger, other.reason, other.state) == (job.trigger, job.reason, "failed")
-        if not is_same or (error is not None and other.error != error):
-            break
-        number += 1
-    return number
-
-
-def _queue_once_more(layout: Layout, job: Job) -> Job | None:
-    if list_jobs(layout, pipeline=job.pipeline, states=LIVE):
-        return None
-    again = queue_again(layout, job, trigger=job.trigger, reason=job.reason, who=job.who)
-    queue_files(layout, job.pipeline, again.id)
-    return again
+def no_scoring(job: Job) -> ScoreRequest:
+    """For a queue that only trains."""
+    raise UsageError(f"nobody scores for {job.pipeline} here")
 
 
 class JobQueue:
-    """Runs queued trainings, one at a time, in a thread; the training itself is a process of its own."""
+    """Runs queued jobs in threads; each is a process of its own."""
 
     def __init__(
         self,
         layout: Layout,
         make_request: Callable[[Job], TrainRequest],
         *,
+        make_scoring: Callable[[Job], ScoreRequest] = no_scoring,
         on_change: Callable[[], None] = lambda: None,
         on_event: Callable[[Job, TrainEvent], None] = lambda job, event: None,
     ) -> None:
         self._layout = layout
-        self._make_request = make_request
+        self._make_request, self._make_scoring = make_request, make_scoring
         self._on_change = on_change
         self._on_event = on_event
-        self._thread: threading.Thread | None = None
-        self._job: Job | None = None
+        self._lanes = (_Lane("train"), _Lane("score"))
         self._is_stopping = False
-        self._not_before: dict[str, float] = {}
+        self._not_before: dict[str, tuple[float, str]] = {}
+        """By job, until when its next try is put off (time.monotonic), and that in words."""
+        self.put_off: dict[str, str] = {}
+        """By pipeline, until when the next try of a job is put off, and why."""
         self._server: ForkServer | None = None
         self._ended_at = 0.0
 
     @property
     def running(self) -> Job | None:
-        return self._job
+        """A job that runs here, if any."""
+        return next((lane.job for lane in self._lanes if lane.job is not None), None)
 
     @property
     def server_pid(self) -> int | None:
@@ -103,80 +94,107 @@ class JobQueue:
         return None if self._server is None else self._server.pid
 
     def step(self) -> None:
-        """Start the oldest queued job whose pipeline nobody trains, where none runs here."""
-        if self._is_stopping or (self._thread is not None and self._thread.is_alive()):
+        """Start the oldest queued job of each kind that nobody does for its pipeline, where none runs."""
+        if self._is_stopping or all(lane.is_busy for lane in self._lanes):
             return
         now = time.monotonic()
-        self._end_idle_server(now)
-        for job in reversed(list_jobs(self._layout, states=("queued",))):
-            if self._not_before.get(job.id, 0.0) > now:
-                continue
-            if lock_holder(self._layout.run / f"train-{job.pipeline}.lock") is None:
-                self._job = job
-                self._thread = threading.Thread(target=self._run, args=(job,), name="training", daemon=True)
-                self._thread.start()
-                return
+        if not self._lanes[0].is_busy:
+            self._end_idle_server(now)
+        waiting = list_jobs(self._layout, states=("queued",))[::-1]
+        self._not_before = {job.id: self._not_before[job.id] for job in waiting if job.id in self._not_before}
+        self.put_off = {
+            job.pipeline: words
+            for job in waiting
+            for until, words in [self._not_before.get(job.id, (0.0, ""))]
+            if until > now
+        }
+        for lane in self._lanes:
+            if not lane.is_busy:
+                self._start_next(lane, [job for job in waiting if job.kind == lane.kind], now)
 
     def stop(self, timeout_s: float = 20.0) -> None:
-        """End the training that runs; it is queued again for whoever comes next."""
+        """End the jobs that run; they are queued again for whoever comes next."""
         self._is_stopping = True
         try:
-            self._stop_training(timeout_s)
+            for lane in self._lanes:
+                self._ask_to_end(lane)
+            for lane in self._lanes:
+                self._wait_for_end(lane, timeout_s)
         finally:
             if self._server is not None:
                 self._server.close()
 
-    def _stop_training(self, timeout_s: float) -> None:
-        thread, job = self._thread, self._job
-        if thread is None or not thread.is_alive() or job is None:
+    def _start_next(self, lane: _Lane, waiting: list[Job], now: float) -> None:
+        for job in waiting:
+            if self._not_before.get(job.id, (0.0, ""))[0] > now:
+                continue
+            if lock_holder(job_lock(self._layout, job.kind, job.pipeline)) is None:
+                lane.job = job
+                lane.thread = threading.Thread(
+                    target=self._run, args=(lane, job), name=f"{job.kind} job", daemon=True
+                )
+                lane.thread.start()
+                return
+
+    def _ask_to_end(self, lane: _Lane) -> None:
+        if not lane.is_busy or lane.job is None:
             return
-        present = get_job(self._layout, job.id)
+        present = get_job(self._layout, lane.job.id)
         if present.state == "running" and present.pid not in (None, os.getpid()):
             assert present.pid is not None
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(present.pid, signal.SIGTERM)
+
+    def _wait_for_end(self, lane: _Lane, timeout_s: float) -> None:
+        job, thread = lane.job, lane.thread
+        if job is None or thread is None:
+            return
         thread.join(timeout_s)
         if get_job(self._layout, job.id).state == "failed":
-            _queue_once_more(self._layout, job)
+            queue_once_more(self._layout, job)
 
-    def _run(self, job: Job) -> None:
-        layout, key = self._layout, f"job_failed:{job.pipeline}"
+    def _run(self, lane: _Lane, job: Job) -> None:
+        layout = self._layout
         try:
-            request = wanted_request(layout, job) or self._make_request(job)
-            result = train(
-                request,
-                on_event=lambda event: self._on_event(job, event),
-                job_id=job.id,
-                start=self._start,
-            )
-            log.info("%s: job %s is done, run %s", job.pipeline, job.id, result.run_id)
-            clear_alert(layout, key, reason=f"job {job.id} came to its end", quiet=True)
+            if job.kind == "score":
+                files = run_scoring(self._make_scoring(job), job.id)
+                log.info("%s: job %s is done, %d files scored", job.pipeline, job.id, len(files))
+            else:
+                request = wanted_request(layout, job) or self._make_request(job)
+                result = train(
+                    request,
+                    on_event=lambda event: self._on_event(job, event),
+                    job_id=job.id,
+                    start=self._fork,
+                )
+                log.info("%s: job %s is done, run %s", job.pipeline, job.id, result.run_id)
+            clear_alert(layout, _alert_key(job), reason=f"job {job.id} came to its end", quiet=True)
         except Exception as error:
-            self._failed(job, error, key)
+            self._failed(job, error)
         finally:
             with suppress(WorkbenchError):
                 return_files(layout)
-            self._job = None
-            self._ended_at = time.monotonic()
+            if job.kind == "train":
+                self._ended_at = time.monotonic()
+            lane.job = None
             self._on_change()
 
-    def _start(
+    def _fork(
         self, folder: Path, environment: Mapping[str, str], log_file: IO[bytes], cwd: Path
-    ) -> JobProcess:
+    ) -> ChildProcess:
         if self._server is None or not self._server.is_alive:
             self._server = ForkServer(environment, cwd, self._layout.run / "watch.log")
         return self._server.start(folder, environment, log_file, cwd)
 
     def _end_idle_server(self, now: float) -> None:
-        """What waits for a next job takes 200 MB."""
         if self._server is not None and now - self._ended_at > IDLE_S:
             self._server.close()
             self._server = None
 
-    def _failed(self, job: Job, error: Exception, key: str) -> None:
+    def _failed(self, job: Job, error: Exception) -> None:
         layout = self._layout
         if isinstance(error, BusyError) and get_job(layout, job.id).state == "queued":
-            log.info("%s is being trained by somebody else; job %s waits", job.pipeline, job.id)
+            log.info("%s is busy elsewhere; job %s waits", job.pipeline, job.id)
             return
         state = "failed"
         with suppress(WorkbenchError):
@@ -187,22 +205,34 @@ class JobQueue:
         log.warning("%s: job %s failed: %s", job.pipeline, job.id, error)
         if self._is_stopping:
             return
-        message = f"training of {job.pipeline} failed: {error}"
+        again = ""
         if isinstance(error, BusyError | StorageError):
-            number = _failures(layout, job)
-            if 0 < number <= len(_PAUSES_S):
-                again = _queue_once_more(layout, job)
-                if again is not None:
-                    pause_s = _PAUSES_S[number - 1]
-                    self._not_before[again.id] = time.monotonic() + pause_s
-                    log.info("%s: job %s tries again in %.0f s", job.pipeline, again.id, pause_s)
-                    return
+            number = failures(layout, job)
+            again = self._try_later(job, error, number)
+            if again and number < _TOLD_AFTER:
+                return
         raise_alert(
             layout,
-            key,
+            _alert_key(job),
             kind="job_failed",
             severity="warning",
-            message=message,
+            message=f"{_WORDS[job.kind]} {job.pipeline} failed: {error}{again}",
             details={"pipeline": job.pipeline, "job": job.id},
             quiet=True,
         )
+
+    def _try_later(self, job: Job, error: WorkbenchError, number: int) -> str:
+        """Queue what failed for the `number`th time once more, for later; in words when, or nothing."""
+        again = queue_once_more(self._layout, job) if number else None
+        if again is None:
+            return ""
+        pause_s = _PAUSES_S[min(number, len(_PAUSES_S)) - 1]
+        at = f"{datetime.now(UTC) + timedelta(seconds=pause_s):%H:%M:%S} UTC"
+        words = f"{at}, for another try ({error.message})"
+        self._not_before[again.id] = time.monotonic() + pause_s, words
+        log.info("%s: job %s tries again in %.0f s", job.pipeline, again.id, pause_s)
+        return f" It is tried again at {at}."
+
+
+def _alert_key(job: Job) -> str:
+    return f"{'job' if job.kind == 'train' else 'score'}_failed:{job.pipeline}"

@@ -42,7 +42,7 @@ def decide_on_new_data(
     if not settings.on_new_data:
         return Decision(None, "on_new_data is off")
     rows = sum(file.rows or 0 for file in ready)
-    is_idle = not list_jobs(layout, pipeline=pipeline, states=LIVE, limit=1)
+    is_idle = not list_jobs(layout, pipeline=pipeline, states=LIVE, kind="train", limit=1)
     if is_idle and rows < settings.min_new_rows:
         return Decision(None, f"{settings.min_new_rows - rows:,} more rows (min_new_rows)")
     obstacle = obstacle_to_training(layout, pipeline, settings, now)
@@ -58,21 +58,28 @@ def obstacle_to_training(
     layout: Layout, pipeline: str, settings: RetrainSettings, now: datetime
 ) -> Decision | None:
     """Why the watcher may not train just now: another training, the cooldown, the most for a day."""
-    jobs = list_jobs(layout, pipeline=pipeline)
+    jobs = list_jobs(layout, pipeline=pipeline, kind="train")
     if any(job.state in LIVE for job in jobs):
         return Decision(None, "the training before it")
     ended = [job.ended_at for job in jobs if job.ended_at is not None and job.ended_at <= now]
     if ended and settings.cooldown:
         wait = (max(ended) + timedelta(seconds=settings.cooldown) - now).total_seconds()
         if wait > 0:
-            return Decision(None, f"the cooldown, {wait:.0f} s", wait)
+            return Decision(None, f"the cooldown, until {now + timedelta(seconds=wait):%H:%M:%S} UTC", wait)
     since = now - timedelta(days=1)
+    # One that failed and was tried again counts once.
     started = sorted(
-        job.created_at for job in jobs if job.trigger != "manual" and since < job.created_at <= now
+        {
+            (job.trigger, job.reason) if job.state == "failed" else job.id: job.created_at
+            for job in jobs
+            if job.trigger != "manual" and since < job.created_at <= now
+        }.values()
     )
     if len(started) >= settings.max_per_day:
-        wait = (started[0] - since).total_seconds() if started else 86_400.0
-        return Decision(None, f"the next day: {settings.max_per_day} trainings (max_per_day)", max(wait, 1.0))
+        wait = max((started[0] - since).total_seconds() if started else 86_400.0, 1.0)
+        until = f"{now + timedelta(seconds=wait):%Y-%m-%d %H:%M} UTC"
+        words = f"{until}: {len(started)} trainings within 24 hours (max_per_day = {settings.max_per_day})"
+        return Decision(None, words, wait)
     return None
 
 
@@ -80,7 +87,7 @@ def request_retrain(
     layout: Layout, pipeline: str, *, trigger: str, reason: str, who: str | None = None
 ) -> Job | None:
     """Queue a training of a pipeline, with its ready files; None where one is queued or running already."""
-    if list_jobs(layout, pipeline=pipeline, states=LIVE):
+    if list_jobs(layout, pipeline=pipeline, states=LIVE, kind="train"):
         return None
     job = add_job(layout, pipeline, state="queued", trigger=trigger, reason=reason, who=who)
     queue_files(layout, pipeline, job.id)
@@ -93,7 +100,7 @@ def queue_training(request: TrainRequest) -> Job:
     Raises BusyError while another one of the pipeline waits.
     """
     layout = request.layout.ensure()
-    waiting = list_jobs(layout, pipeline=request.pipeline, states=("queued",), limit=1)
+    waiting = list_jobs(layout, pipeline=request.pipeline, states=("queued",), kind="train", limit=1)
     if waiting:
         raise BusyError(
             f"job {waiting[0].id} of {request.pipeline} is queued already",
@@ -135,14 +142,15 @@ def retry_job(layout: Layout, job: str, *, who: str | None = None) -> Job:
     before = get_job(layout, job)
     if before.state not in FINAL_STATES:
         raise UsageError(f"job {before.id} is {before.state}", "Only what has ended can be tried again.")
-    waiting = list_jobs(layout, pipeline=before.pipeline, states=LIVE, limit=1)
+    waiting = list_jobs(layout, pipeline=before.pipeline, states=LIVE, kind=before.kind, limit=1)
     if waiting:
         raise BusyError(
             f"job {waiting[0].id} of {before.pipeline} is {waiting[0].state}", "Wait for it, or cancel it."
         )
     reason = before.reason or f"again, after job {before.id}"
     again = queue_again(layout, before, trigger="retry", reason=reason, who=who)
-    queue_files(layout, before.pipeline, again.id)
+    if again.kind == "train":
+        queue_files(layout, before.pipeline, again.id)
     return again
 
 
@@ -150,13 +158,20 @@ def queue_again(layout: Layout, job: Job, *, trigger: str, reason: str | None, w
     """A new job that wants what `job` did."""
     job_id = new_job_id()
     names = (WANTED_FILE, "request.json") if job.trigger in ("manual", "retry") else (WANTED_FILE,)
-    for name in names:
+    for name in names if job.kind == "train" else ():
         path = layout.jobs / job.id / name
         if path.exists():
             _keep_wish(layout, job_id, path.read_text("utf-8"))
             break
     return add_job(
-        layout, job.pipeline, state="queued", trigger=trigger, reason=reason, who=who, job_id=job_id
+        layout,
+        job.pipeline,
+        kind=job.kind,
+        state="queued",
+        trigger=trigger,
+        reason=reason,
+        who=who,
+        job_id=job_id,
     )
 
 

@@ -7,6 +7,7 @@ served late rather than never, and several missed ones count as one.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,11 @@ def next_time(expression: str, timezone: str, after: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def occasion(expression: str, due: datetime) -> str:
+    """One moment of a schedule in words: the reason of a job, which no other moment has."""
+    return f"schedule {expression}, due {due:%Y-%m-%d %H:%M} UTC"
+
+
 class Schedules:
     """The schedules of a project and when each is due next."""
 
@@ -59,8 +65,19 @@ class Schedules:
         self._layout = layout
         self._due: dict[str, tuple[str, datetime]] = {}
 
-    def due(self, name: str, expression: str, timezone: str, now: datetime) -> datetime | None:
-        """The moment that waits to be served; None where none does. It stays due until `served`."""
+    def due(
+        self,
+        name: str,
+        expression: str,
+        timezone: str,
+        now: datetime,
+        is_done: Callable[[datetime], bool] = lambda moment: False,
+    ) -> datetime | None:
+        """The moment that waits to be served; None where none does. It stays due until `served`.
+
+        `is_done` tells of a moment that was served although nobody noted it: a crash came in between, or the
+        clock was set back and the moment came once more.
+        """
         what = f"{expression} {timezone}"
         known = self._due.get(name) or self._read(name)
         if known is None or known[0] != what:
@@ -70,8 +87,15 @@ class Schedules:
             earliest = next_time(expression, timezone, now)
             if earliest < known[1]:
                 known = self._keep(name, what, earliest)
+        while known[1] <= now and is_done(known[1]):
+            known = self._keep(name, what, next_time(expression, timezone, known[1]))
         self._due[name] = known
         return known[1] if known[1] <= now else None
+
+    def next_due(self, name: str) -> datetime | None:
+        """When the schedule comes next, or since when it waits; None where nobody has asked for it."""
+        known = self._due.get(name)
+        return None if known is None else known[1]
 
     def served(self, name: str, expression: str, timezone: str, now: datetime) -> None:
         """What was due is done; the next one comes after `now`."""

@@ -219,16 +219,16 @@ class RetrainSettings(Settings):
 
 
 class LimitSettings(Settings):
-    """What a training may take of the machine; one that takes more is ended and fails."""
+    """What a training or a scoring may take of the machine; one that takes more is ended and fails."""
 
     time: float | None = Field(None, gt=0)
-    """Longest time of a training, seconds; any unless given."""
+    """Longest time of a training or a scoring, seconds; any unless given."""
 
     memory_mb: float | None = Field(None, gt=0)
-    """Most memory of a training with all its processes, megabytes; any unless given."""
+    """Most memory of a training or a scoring with all its processes, megabytes; any unless given."""
 
     nice: int = Field(0, ge=0, le=19)
-    """How far a training steps back for other processes, 0 to 19."""
+    """How far a training or a scoring steps back for other processes, 0 to 19."""
 
 
 with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Watches over a training's process: the wish to cancel it, and the limits of its time and memory."""
+"""Watches over a job's process: the wish to cancel it, the limits of its time and memory, its log's size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from pipelines.settings import LimitSettings
-from store.job_progress import cancel_words
+from store.bounded_logs import cut_middle
+from store.job_progress import cancel_words, log_path
 from store.layout import Layout
 
 _LOOK_S = 0.25
 _MEMORY_LOOK_S = 0.1
+_LOG_LOOK_S = 2.0
 GRACE_S = 10.0
 """How long a process that is asked to end may take to mark its run before it is killed."""
 
@@ -53,8 +55,12 @@ class Supervisor:
         memory = self._limits.memory_mb
         every_s = _MEMORY_LOOK_S if memory is not None else _LOOK_S
         asked_at: float | None = None
+        log_seen_at = 0.0
         while not self._is_over.wait(every_s) and self._child.poll() is None:
             now = time.monotonic()
+            if now - log_seen_at >= _LOG_LOOK_S:
+                cut_middle(log_path(self._layout, self._job_id))
+                log_seen_at = now
             if asked_at is not None:
                 if now - asked_at >= GRACE_S:
                     self._signal(signal.SIGKILL)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pipelines.retrain import Decision, obstacle_to_training, request_retrain
-from pipelines.schedules import Schedules
+from pipelines.schedules import Schedules, occasion
 from pipelines.settings import PipelineSettings, RetrainSettings
 from store.alerts import LIVE, SEVERITIES, Alert, list_alerts
 from store.findings import read_report
-from store.jobs import Job
+from store.jobs import Job, list_jobs
 from store.layout import Layout
 from store.state import connect
 
@@ -41,9 +42,11 @@ class Cause:
 class Triggers:
     """Looks for causes and asks for trainings."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, schedules: Schedules | None = None) -> None:
         self._layout = layout
-        self._schedules = Schedules(layout)
+        self._schedules = schedules or Schedules(layout)
+        self.held: dict[str, str] = {}
+        """By pipeline, what a training that is wanted waits for, and why it is wanted."""
 
     def step(
         self, pipelines: Mapping[str, PipelineSettings], paused: set[str], now: datetime | None = None
@@ -51,17 +54,21 @@ class Triggers:
         """Queue what is wanted and allowed; the jobs that this made."""
         now = now or datetime.now(UTC)
         jobs = []
+        self.held = {}
         for name, settings in pipelines.items():
             wanted = settings.retrain
             if not wanted.has_triggers:
                 continue
             causes = self.causes(name, settings, now)
-            if not causes or paused & {name, "*"}:
-                continue
-            obstacle = self._obstacle(name, wanted, now)
-            if obstacle is not None:
+            if not causes:
                 continue
             reason = "; ".join(cause.reason for cause in causes)
+            obstacle = self._obstacle(name, wanted, now)
+            if paused & {name, "*"}:
+                obstacle = Decision(None, "the pause to end")
+            if obstacle is not None:
+                self.held[name] = f"{obstacle.waits_for} ({reason})"
+                continue
             job = request_retrain(self._layout, name, trigger=causes[0].trigger, reason=reason)
             if job is None:
                 continue
@@ -76,10 +83,11 @@ class Triggers:
         wanted, model = settings.retrain, settings.model or pipeline
         found = []
         if wanted.schedule is not None:
-            due = self._schedules.due(f"retrain:{pipeline}", wanted.schedule, wanted.timezone, now)
+            cron, name = wanted.schedule, f"retrain:{pipeline}"
+            is_done = partial(self._has_job, pipeline, cron)
+            due = self._schedules.due(name, cron, wanted.timezone, now, is_done)
             if due is not None:
-                reason = f"schedule {wanted.schedule}, due {due:%Y-%m-%d %H:%M} UTC"
-                found.append(Cause("schedule", reason, "schedule", due.isoformat()))
+                found.append(Cause("schedule", occasion(cron, due), "schedule", due.isoformat()))
         alarms = _alarm_causes(self._layout, model, wanted)
         metrics, recovered = _metric_causes(self._layout, model, wanted)
         answered = _answered_tokens(self._layout, pipeline)
@@ -87,6 +95,10 @@ class Triggers:
             _forget(self._layout, pipeline, key)
         found += [cause for cause in [*alarms, *metrics] if answered.get(cause.key) != cause.token]
         return found
+
+    def _has_job(self, pipeline: str, cron: str, moment: datetime) -> bool:
+        jobs = list_jobs(self._layout, pipeline=pipeline, kind="train", limit=50)
+        return any(occasion(cron, moment) in (job.reason or "") for job in jobs)
 
     def _obstacle(self, pipeline: str, wanted: RetrainSettings, now: datetime) -> Decision | None:
         return obstacle_to_training(self._layout, pipeline, wanted, now)

@@ -9,15 +9,21 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipelines.examine_job import run_child
-from pipelines.job_queue import JobQueue, settle_jobs
+from pipelines.job_mending import settle_jobs
+from pipelines.job_queue import JobQueue, no_scoring
 from pipelines.request import TrainRequest
 from pipelines.retrain import decide_on_new_data, request_retrain
+from pipelines.scheduled_scoring import ScheduledScoring
+from pipelines.schedules import Schedules
+from pipelines.score_request import ScoreRequest
 from pipelines.settings import PipelineSettings
 from pipelines.triggers import Triggers
+from pipelines.unfinished_runs import UnfinishedRuns
 from pipelines.watch import Watch
 from store.alerts import clear_alert, raise_alert
 from store.errors import WorkbenchError
@@ -36,6 +42,8 @@ _STATE_S = 1.0
 """Between two looks at what other processes wrote into the state: jobs, pauses, releases."""
 _TRIGGERS_S = 5.0
 """Between two looks at the clock, the alarms and the metrics."""
+_RUNS_S = 2.0
+"""Between two looks at runs that could not be ended."""
 _DEADLY = 3
 """Examinations that a file may end before it is quarantined for that."""
 
@@ -59,15 +67,23 @@ class WatchLoop:
     load: Callable[[], Mapping[str, PipelineSettings]]
     """The pipelines' settings as they are now; raises WorkbenchError while they are wrong."""
     make_request: Callable[[Job], TrainRequest]
+    make_scoring: Callable[[Job], ScoreRequest] = no_scoring
     tasks: list[Task] = field(default_factory=list)
     """Further periodic work: the monitor, alert delivery."""
     on_round: Callable[[WatchLoop], None] = lambda loop: None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The time of day, for schedules; everything else goes by a clock that nobody sets."""
 
     def __post_init__(self) -> None:
         self._wakeup = threading.Event()
         self.watch = Watch(self.layout, self._wakeup.set)
-        self.triggers = Triggers(self.layout)
-        self.queue = JobQueue(self.layout, self.make_request, on_change=self._state_changed)
+        self.schedules = Schedules(self.layout)
+        self.triggers = Triggers(self.layout, self.schedules)
+        self._scoring = ScheduledScoring(self.layout, self.schedules)
+        self.queue = JobQueue(
+            self.layout, self.make_request, make_scoring=self.make_scoring, on_change=self._state_changed
+        )
+        self._unfinished = UnfinishedRuns(self.layout)
         self._own = [
             Task("settings", 2.0, self._reload),
             Task("scan", 0.0, self._look),
@@ -75,13 +91,14 @@ class WatchLoop:
             Task("retraining", 0.0, self._decide),
             Task("triggers", _TRIGGERS_S, self._see_triggers),
             Task("jobs", 0.0, self.queue.step),
+            Task("runs", _RUNS_S, self._unfinished.step),
         ]
         self._examiner: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._deaths: dict[tuple[str, str], int] = {}
         self._waiting_since: dict[str, float] = {}
         self._decide_at: dict[str, float] = {}
-        self.waits: dict[str, str] = {}
+        self._waits: dict[str, str] = {}
         """Why a pipeline with ready files is not being trained."""
         self._state_seen: tuple[Any, ...] = ()
         self._is_stopping = False
@@ -91,6 +108,11 @@ class WatchLoop:
     @property
     def all_tasks(self) -> list[Task]:
         return [*self._own, *self.tasks]
+
+    def waits_for(self, pipeline: str) -> str | None:
+        """What its new data, or a training that something else asks for, waits for; None for nothing."""
+        tables = (self._waits, self.triggers.held, self.queue.put_off)
+        return "; ".join(table[pipeline] for table in tables if pipeline in table) or None
 
     def stop(self) -> None:
         """End after the present round; safe in a signal handler."""
@@ -144,6 +166,7 @@ class WatchLoop:
         if self._examiner is not None:
             self._examiner.join(10)
         self.queue.stop()
+        self._unfinished.close()
         self.watch.close()
 
     def _start(self) -> None:
@@ -156,7 +179,7 @@ class WatchLoop:
         now = time.monotonic()
         waits = [self.watch.due_in(), _STATE_S]
         waits += [task.due_at - now for task in self.tasks]
-        if any(settings.retrain.has_triggers for settings in self._pipelines.values()):
+        if any(one.retrain.has_triggers or one.score is not None for one in self._pipelines.values()):
             waits += [task.due_at - now for task in self._own if task.name == "triggers"]
         return max(0.02, min(waits))
 
@@ -244,7 +267,9 @@ class WatchLoop:
                 return
 
     def _see_triggers(self) -> None:
-        for job in self.triggers.step(self._pipelines, self.paused):
+        now = self.clock()
+        jobs = self.triggers.step(self._pipelines, self.paused, now)
+        for job in [*jobs, *self._scoring.step(self._pipelines, now)]:
             log.info("%s: job %s is queued: %s", job.pipeline, job.id, job.reason)
             self._state_changed()
 
@@ -295,7 +320,7 @@ class WatchLoop:
                 continue
             self._waiting_since.pop(name, None)
             if self.paused & {name, "*"}:
-                self.waits[name] = "the pause to end"
+                self._waits[name] = "the pause to end"
                 self._decide_at[name] = now + 3600
                 continue
             decision = decide_on_new_data(self.layout, name, settings.retrain)
@@ -303,11 +328,11 @@ class WatchLoop:
                 job = request_retrain(self.layout, name, trigger="new_data", reason=decision.reason)
                 if job is not None:
                     log.info("%s: job %s is queued for %s", name, job.id, decision.reason)
-                self.waits.pop(name, None)
+                self._waits.pop(name, None)
             elif decision.waits_for is not None and list_files(self.layout, pipeline=name, states=("ready",)):
-                self.waits[name] = decision.waits_for
+                self._waits[name] = decision.waits_for
             else:
-                self.waits.pop(name, None)
+                self._waits.pop(name, None)
             # Until the state changes or time is up, the answer is the same.
             self._decide_at[name] = now + (3600 if decision.wait_s is None else decision.wait_s)
 

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
-import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,14 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from store.errors import BusyError, WorkbenchError
-from store.files import write_atomically
+from store.background import Background
+from store.errors import BusyError
 from store.layout import Layout
-from store.locks import lock_holder, locked
 
-_POLL_S = 0.05
-# Servers this process started: kept, so that the ended ones can be waited for.
-_children: dict[int, subprocess.Popen[bytes]] = {}
 _SOCKET = "unix://"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
@@ -84,16 +75,8 @@ def connect(url: str, timeout_s: float) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
 
 
-def info_path(layout: Layout) -> Path:
-    return layout.run / "server.json"
-
-
-def lock_path(layout: Layout) -> Path:
-    return layout.run / "server.lock"
-
-
 def log_path(layout: Layout) -> Path:
-    return layout.run / "server.log"
+    return _background(layout).log_path
 
 
 @contextmanager
@@ -102,25 +85,23 @@ def registered(layout: Layout | None, info: ServerInfo) -> Iterator[bool]:
     if layout is None:
         yield False
         return
+    background = _background(layout)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(lock_path(layout), what="serving", timeout_s=0))
+            stack.enter_context(background.registered("serving"))
         except BusyError:
             yield False
             return
-        write_atomically(info_path(layout), json.dumps(info.as_json()))
-        try:
-            yield True
-        finally:
-            info_path(layout).unlink(missing_ok=True)
+        background.describe(info.as_json())
+        yield True
 
 
 def running_server(layout: Layout) -> ServerInfo | None:
     """The project's server; None when no living process holds its lock."""
-    if lock_holder(lock_path(layout)) is None:
+    raw = _background(layout).description()
+    if raw is None:
         return None
     try:
-        raw = json.loads(info_path(layout).read_text("utf-8"))
         return ServerInfo(
             url=raw["url"],
             host=raw["host"],
@@ -129,8 +110,8 @@ def running_server(layout: Layout) -> ServerInfo | None:
             started_at=datetime.fromisoformat(raw["started_at"]),
             admin_url=raw.get("admin_url"),
         )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # it starts or ends at this moment
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def start_background(
@@ -147,43 +128,15 @@ def start_background(
     when it ends early or isn't ready in time.
     """
     layout = _layout_of(root)
+
+    def ready(pid: int) -> ServerInfo | None:
+        info = running_server(layout)
+        return info if info is not None and info.pid == pid and _answers(info) else None
+
     present = running_server(layout)
     if present is not None:
         return present
-    layout.ensure()
-    with log_path(layout).open("ab") as log:
-        # -P: a project's folder may hold packages with the names of ours.
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "workbench", "-C", str(root), "serve", *options],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd=root,
-        )
-    started = time.monotonic()
-    try:
-        while (waited := time.monotonic() - started) < timeout_s:
-            info = running_server(layout)
-            if info is not None and info.pid == child.pid and _answers(info):
-                _children[child.pid] = child
-                return info
-            if child.poll() is not None:
-                raise WorkbenchError(
-                    f"the server ended at once: {_last_line(log_path(layout))}",
-                    f"Its log is {log_path(layout)}.",
-                )
-            if on_wait is not None:
-                on_wait(waited)
-            time.sleep(_POLL_S)
-    except BaseException:
-        _end(child.pid, child)
-        raise
-    _end(child.pid, child)
-    raise WorkbenchError(
-        f"the server was not ready within {timeout_s:g} s: {_last_line(log_path(layout))}",
-        f"Its log is {log_path(layout)}.",
-    )
+    return _background(layout).start(root, ["serve", *options], ready, timeout_s=timeout_s, on_wait=on_wait)
 
 
 def stop_server(layout: Layout, timeout_s: float = 30.0) -> bool:
@@ -194,30 +147,15 @@ def stop_server(layout: Layout, timeout_s: float = 30.0) -> bool:
     info = running_server(layout)
     if info is None:
         return False
-    try:
-        os.kill(info.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        # The lock is held, so it lives: in another container, where its pid means something else.
-        raise WorkbenchError(
-            f"the server at {info.url} runs where its pid {info.pid} can't be reached",
-            "Stop it where it was started.",
-        ) from None
-    except PermissionError as error:
-        raise WorkbenchError(
-            f"the server at {info.url} (pid {info.pid}) belongs to another user", "Ask them, or use sudo."
-        ) from error
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if lock_holder(lock_path(layout)) is None:
-            child = _children.pop(info.pid, None)
-            if child is not None:
-                child.wait()
-            return True
-        time.sleep(_POLL_S)
-    raise WorkbenchError(
-        f"the server at {info.url} (pid {info.pid}) has not ended within {timeout_s:g} s",
-        "It may still be answering; try again, or end it with: kill -9.",
+    return _background(layout).stop(
+        called=f"the server at {info.url}",
+        timeout_s=timeout_s,
+        if_slow="It may still be answering; try again, or end it with: kill -9.",
     )
+
+
+def _background(layout: Layout) -> Background:
+    return Background(layout, "server", "server")
 
 
 def _layout_of(root: Path) -> Layout:
@@ -244,24 +182,3 @@ def _answers(info: ServerInfo) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _last_line(path: Path) -> str:
-    try:
-        with path.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - 8192))
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    except OSError:
-        lines = []
-    return lines[-1] if lines else "it said nothing"
-
-
-def _end(pid: int, child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    try:
-        child.wait(5)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()

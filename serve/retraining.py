@@ -21,7 +21,7 @@ def queue_training(layout: Layout, pipeline: str, *, reason: str | None, who: st
         raise NotFoundError(
             f"no pipeline {pipeline[:100]!r}", f"There are: {', '.join(sorted(names)) or 'none'}."
         )
-    live = list_jobs(layout, pipeline=pipeline, states=("queued", "running"), limit=1)
+    live = list_jobs(layout, pipeline=pipeline, states=("queued", "running"), kind="train", limit=1)
     if live:
         raise BusyError(f"job {live[0].id} of {pipeline} is {live[0].state}", "Wait for its end.")
     job = add_job(

@@ -131,7 +131,7 @@ def cancel_words(layout: Layout, job_id: str) -> str | None:
 
 def expected_seconds(layout: Layout, pipeline: str) -> Mapping[str, float]:
     """How long each stage of the pipeline's latest complete training took; empty before the first."""
-    for job in list_jobs(layout, pipeline=pipeline, states=("done", "refused"), limit=3):
+    for job in list_jobs(layout, pipeline=pipeline, states=("done", "refused"), kind="train", limit=3):
         progress = read_progress(layout, job.id)
         if progress is not None and progress.seconds:
             return progress.seconds

@@ -87,7 +87,18 @@ def add_job(
         connection.execute(
             "INSERT INTO jobs (id, pipeline, state, trigger, reason, pid, who, created_at, started_at, kind)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (job_id, pipeline, state, trigger, reason, pid, who or _login(), now.isoformat(), started_at, kind),
+            (
+                job_id,
+                pipeline,
+                state,
+                trigger,
+                reason,
+                pid,
+                who or _login(),
+                now.isoformat(),
+                started_at,
+                kind,
+            ),
         )
         return _fetch(connection, job_id)
 

@@ -253,7 +253,7 @@ def _locks(patient: Patient, fix: bool) -> Iterator[Finding]:
     stale = [
         job
         for job in list_jobs(layout, states=("running", "queued"))
-        if job.state == "running" and f"train-{job.pipeline}" not in held
+        if job.state == "running" and f"{job.kind}-{job.pipeline}" not in held
     ]
     for job in stale:
         if fix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from pipelines.launch import train
 from pipelines.request import TrainRequest
 from pipelines.rollback import watch_champion
-from pipelines.scheduled_scoring import ScheduledScoring
-from pipelines.score_job import ScoreRequest, score_files
+from pipelines.score_files import score_files
+from pipelines.score_request import ScoreRequest
 from pipelines.score_settings import ScoreSettings
 from pipelines.settings import PipelineSettings
 from store.alerts import list_alerts
@@ -118,31 +119,21 @@ def test_a_challenger_is_told_of_and_a_worse_champion_rolled_back(
 def test_files_are_scored_once_by_the_champion(project: Layout) -> None:
     (project.root / "in").mkdir()
     request = scoring(project)
-    assert score_files(request, NOW) == []
+    assert score_files(request, "j", NOW) == []
     (project.root / "in/x.csv").write_text("a\n1\n2\n")
     (project.root / "in/bad.csv").write_text("other\n1\n")
-    bad, good = score_files(request, NOW)
+    bad, good = score_files(request, "j", NOW)
     assert "error" in bad
     assert (good["rows"], good["not_logged"]) == (2, 0)
     lines = (project.root / good["output"]).read_text().splitlines()
     assert lines[0].startswith("a,prediction,probability")
     assert len(lines) == 3
-    assert score_files(request, NOW) == []
-    assert len(score_files(scoring(project, again=True), NOW)) == 2
+    assert score_files(request, "j", NOW) == []
+    assert len(score_files(replace(request, tries_failed=True), "j", NOW)) == 1
+    anew = replace(scoring(project, again=True), occasion="today")
+    assert len(score_files(anew, "j", NOW)) == 2
+    assert score_files(anew, "j", NOW) == []
     with pytest.raises(DataError, match="names one file for 2 inputs"):
-        score_files(scoring(project, output="out/all.csv", again=True), NOW)
+        score_files(scoring(project, output="out/all.csv", again=True), "j", NOW)
     with pytest.raises(DataError, match="lies in the folder of its input"):
-        score_files(scoring(project, output="in/{name}-scored.csv", again=True), NOW)
-
-
-def test_the_clock_starts_a_scoring_in_a_process_of_its_own(project: Layout) -> None:
-    (project.root / "todo").mkdir(exist_ok=True)
-    (project.root / "todo/y.csv").write_text("a\n3\n4\n5\n")
-    requests = {"p": scoring(project, input="todo", output="done")}
-    clock = ScheduledScoring(project, lambda: requests)
-    clock.step(NOW)
-    clock.step(NOW + timedelta(minutes=3))
-    clock.finish()
-    assert len((project.root / "done/y.csv").read_text().splitlines()) == 4
-    (event,) = read_events(project, what="scored")
-    assert (event.details["path"], event.details["rows"]) == ("todo/y.csv", 3)
+        score_files(scoring(project, output="in/{name}-scored.csv", again=True), "j", NOW)

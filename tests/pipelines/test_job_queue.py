@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pipelines import supervision
-from pipelines.job_queue import JobQueue, settle_jobs
+from pipelines.job_mending import settle_jobs
+from pipelines.job_queue import JobQueue
 from pipelines.request import TrainRequest
 from pipelines.retrain import queue_training, retry_job
 from pipelines.settings import PipelineSettings

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.admission import admit, examine
 from pipelines.data_files import scan, watch_base
-from pipelines.job_queue import settle_jobs
+from pipelines.job_mending import settle_jobs
 from pipelines.retrain import decide_on_new_data, request_retrain
 from pipelines.settings import PipelineSettings, RetrainSettings
 from pipelines.watch import Watch

@@ -77,7 +77,7 @@ def serve(
         return
     if not has_file:
         raise UsageError("--watch needs a project", "Start it where there is a workbench.toml.")
-    from workbench.watching import HostedWatcher
+    from workbench.hosted_watcher import HostedWatcher
 
     watcher = HostedWatcher(project)
 

@@ -47,7 +47,7 @@ def watch(
     if pipeline is not None:
         raise UsageError("--pipeline goes with --pause or --resume", "The watcher watches all of them.")
     _log_to_stderr()
-    from workbench.watching import watch as run
+    from workbench.watch_process import watch as run
 
     run(invocation.project, is_once=once, on_ready=_announce)
 

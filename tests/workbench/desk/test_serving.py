@@ -116,6 +116,7 @@ def test_a_server_started_elsewhere_is_watched_and_a_dead_one_is_seen(
     serving: ServingDesk, add_model: Callable[..., str], project: Path
 ) -> None:
     from serve import control
+    from store import background
 
     add_model()
     server = control.start_background(project)
@@ -125,7 +126,7 @@ def test_a_server_started_elsewhere_is_watched_and_a_dead_one_is_seen(
     assert not state.is_ours
     os.kill(server.pid, signal.SIGKILL)
     wait_for(lambda: serving.look().server is None)
-    control._children.pop(server.pid).wait()
+    background._children.pop(server.pid).wait()
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from serve import control
 from serve.control import ServerInfo, running_server, start_background, stop_server
+from store import background
 from store.layout import Layout
 from workbench.desk.place import find_place
 from workbench.tui.app import WorkbenchApp
@@ -200,7 +200,7 @@ def test_a_server_that_dies_is_seen_at_the_next_look(
         assert server.url in said(screen)
         assert not screen._state.is_ours
         os.kill(server.pid, signal.SIGKILL)
-        control._children.pop(server.pid).wait()
+        background._children.pop(server.pid).wait()
         screen._tick()
         await settle(pilot)
         assert "○ off" in said(screen)
