@@ -69,7 +69,8 @@ def _has_learnt(request: TrainRequest, run_id: str | None, prepared: Prepared) -
     """Which held-out rows the model of a run, and not this one, was fitted on; None where that is unknown."""
     if run_id is None:
         return None
-    runs = open_runs(resolve_uri(request.tracking_uri, request.layout.root), request.layout)
+    uri = resolve_uri(request.tracking_uri, request.layout.root)
+    runs = open_runs(uri, request.layout, in_process=True)
     try:
         content = runs.artifact_path(run_id, LEARNT_ROWS_FILE).read_bytes()
         columns, learnt = from_bytes(content)

@@ -10,11 +10,13 @@ import atexit
 import itertools
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 from contextlib import suppress
+from functools import cache
 from typing import IO, Any
 
 from store.client_pipe import Call, Failure, Farewell, Part, Reply, receive, send
@@ -46,9 +48,24 @@ def close_clients() -> None:
             child.close()
 
 
+@cache
+def _folder_of_copies() -> str:
+    """Where children put what they fetch: it lives, and goes, with this process, however often they end."""
+    folder = tempfile.mkdtemp(prefix="workbench-")
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
 def _after_fork() -> None:
     global _children_lock
     _children_lock = threading.Lock()
+    _folder_of_copies.cache_clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -105,6 +122,7 @@ class _Running:
         self.uri = uri
         self.is_alive = True
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the child
+        files = _folder_of_copies()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "store.client_worker", uri, str(IDLE_S)],
             stdin=subprocess.PIPE,
@@ -112,6 +130,7 @@ class _Running:
             stderr=self._errors,
             bufsize=0,
             start_new_session=True,
+            env={**os.environ, "TMPDIR": files},
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None

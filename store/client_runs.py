@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,27 @@ from store.errors import NotFoundError, UsageError, WorkbenchError
 from store.mlflow_files import from_ms
 from store.moved import local_path
 from store.run_lookup import SHORTEST_PREFIX, choose_run, nearest_hint
-from store.runs import NOTE_TAG, RUN_NAME_TAG, Experiment, Run
+from store.runs import (
+    NOTE_TAG,
+    PARENT_TAG,
+    RUN_NAME_TAG,
+    Experiment,
+    Run,
+    RunQuery,
+    RunStore,
+    count_children,
+)
 
 _ACTIVE, _DELETED, _ALL = 1, 2, 3  # mlflow.entities.ViewType
+_ON_TOP = f"tags.`{PARENT_TAG}` IS NULL"
 
 
-class ClientRunStore:
+class ClientRunStore(RunStore):
     """A RunStore on an MlflowClient, which is made when it is first needed."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self._copies: dict[str, Path] = {}
 
     @cached_property
     def client(self) -> Any:
@@ -32,25 +43,25 @@ class ClientRunStore:
         found = self._experiments(_DELETED if deleted else _ACTIVE)
         return sorted((_experiment(item) for item in found), key=lambda experiment: experiment.name)
 
-    def list(
-        self,
-        experiment: str | None = None,
-        filter: str | None = None,  # noqa: A002
-        order_by: Sequence[str] = (),
-        limit: int | None = None,
-        deleted: bool = False,
-    ) -> builtins.list[Run]:
+    def select(self, query: RunQuery) -> builtins.list[Run]:
         experiments = {
-            item.experiment_id: item.name for item in self._experiments(_ALL if deleted else _ACTIVE)
+            item.experiment_id: item.name for item in self._experiments(_ALL if query.deleted else _ACTIVE)
         }
-        if experiment is not None:
-            chosen = {key: name for key, name in experiments.items() if experiment in (key, name)}
+        if query.experiment is not None:
+            asked = query.experiment
+            chosen = {key: name for key, name in experiments.items() if asked in (key, name)}
             if not chosen:
-                raise NotFoundError(
-                    f"no experiment {experiment!r}", nearest_hint(experiment, experiments.values())
-                )
+                raise NotFoundError(f"no experiment {asked!r}", nearest_hint(asked, experiments.values()))
             experiments = chosen
-        return self._search(experiments, filter or "", _DELETED if deleted else _ACTIVE, order_by, limit)
+        text, view = query.filter or "", _DELETED if query.deleted else _ACTIVE
+        if not query.nested:
+            # Also those whose parent is deleted: the language has no word for that.
+            text = f"{text} AND {_ON_TOP}" if text.strip() else _ON_TOP
+        return self._search(experiments, text, view, query.order_by, query.limit)
+
+    def children(self) -> Mapping[str, int]:
+        experiments = {item.experiment_id: item.name for item in self._experiments(_ACTIVE)}
+        return count_children(self._search(experiments, f"tags.`{PARENT_TAG}` IS NOT NULL", _ACTIVE))
 
     def get(self, run: str) -> Run:
         client = self.client
@@ -129,17 +140,20 @@ class ClientRunStore:
             return own / wanted
         with explained(self.uri):
             model_id = self._models(found.run_id).get(first)
+            source = f"runs:/{found.run_id}/{wanted}"
             if model_id is not None:
-                location = local_path(client.get_logged_model(model_id).artifact_location)
+                place = client.get_logged_model(model_id).artifact_location
+                location = local_path(place)
                 if location is not None and (location / rest).exists():
                     return location / rest
+                source = f"{place.rstrip('/')}/{rest}".rstrip("/")
         try:
-            with explained(self.uri):
-                if model_id is not None:
-                    return _download(f"models:/{model_id}/{rest}".rstrip("/"), self.uri)
-                return _download(f"runs:/{found.run_id}/{wanted}", self.uri)
+            return self._fetched(source, is_final=found.ended_at is not None)
         except WorkbenchError:
-            hint = nearest_hint(relative, self.artifacts(found.run_id))
+            known = self.artifacts(found.run_id)
+            if any(path == wanted or path.startswith(f"{wanted}/") for path in known):
+                raise
+            hint = nearest_hint(relative, known)
             raise NotFoundError(f"run {found.run_id[:12]} has no artifact {relative!r}", hint) from None
 
     def problems(self) -> builtins.list[str]:
@@ -181,6 +195,17 @@ class ClientRunStore:
             if not token:
                 break
         return found
+
+    def _fetched(self, source: str, *, is_final: bool) -> Path:
+        """A copy here of what is elsewhere; of a run that has ended it is fetched once."""
+        kept = self._copies.get(source)
+        if kept is not None and kept.exists():
+            return kept
+        with explained(self.uri):
+            copy = _download(source, self.uri)
+        if is_final:
+            self._copies[source] = copy
+        return copy
 
     def _models(self, run_id: str) -> dict[str, str]:
         """Name to id of the run's logged models; an older one of the same name goes by its id."""
@@ -227,6 +252,8 @@ def _run(item: Any, experiment: str) -> Run:
         artifact_uri=info.artifact_uri or "",
         lifecycle_stage=info.lifecycle_stage,
         user_id=info.user_id or "",
+        # A server tells the step of the latest point alone: past the first, there were others.
+        stepped=tuple(sorted(metric.key for metric in data._metric_objs if metric.step)),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,23 @@ from store.run_files import (
     run_folders,
 )
 from store.run_lookup import choose_run, nearest_hint
-from store.runs import NOTE_TAG, RUN_NAME_TAG, Experiment, Run, check_key
+from store.runs import (
+    NOTE_TAG,
+    RUN_NAME_TAG,
+    Experiment,
+    Run,
+    RunQuery,
+    RunStore,
+    check_key,
+    count_children,
+    without_nested,
+)
 
 TRASH = ".trash"
 _NO_EXPERIMENTS = frozenset(("models", TRASH))
 
 
-class FileRunStore:
+class FileRunStore(RunStore):
     """A RunStore on the folder `root`; a folder that doesn't exist yet is a store without runs."""
 
     def __init__(self, root: Path) -> None:
@@ -56,28 +66,22 @@ class FileRunStore:
         found = [item.experiment for item in folders if item.experiment.lifecycle_stage == stage]
         return sorted(found, key=lambda experiment: experiment.name)
 
-    def list(
-        self,
-        experiment: str | None = None,
-        filter: str | None = None,  # noqa: A002
-        order_by: Sequence[str] = (),
-        limit: int | None = None,
-        deleted: bool = False,
-    ) -> builtins.list[Run]:
-        clauses = parse_filter(filter)
-        orders = [parse_order(order) for order in order_by]
-        folders = {
-            item.experiment.experiment_id: item.folder for item in self._chosen(experiment, deleted=deleted)
-        }
-        stage = "deleted" if deleted else "active"
+    def select(self, query: RunQuery) -> builtins.list[Run]:
+        clauses = parse_filter(query.filter)
+        orders = [parse_order(order) for order in query.order_by]
+        chosen = self._chosen(query.experiment, deleted=query.deleted)
+        folders = {item.experiment.experiment_id: item.folder for item in chosen}
+        stage = "deleted" if query.deleted else "active"
         runs = [
             run
-            for item in self._chosen(experiment, deleted=deleted)
+            for item in chosen
             for name in run_folders(item.folder)
             if not is_stray(item.folder / name)
             for run in [read_run(item.folder / name, item.experiment)]
             if run.lifecycle_stage == stage
         ]
+        if not query.nested:
+            runs = without_nested(runs)
         good = filter_runs(
             (run for run in runs if is_searchable(run)),
             clauses,
@@ -86,7 +90,10 @@ class FileRunStore:
         rows = sort_runs(good, orders)
         if not clauses:
             rows += sorted((run for run in runs if not is_searchable(run)), key=lambda run: run.run_id)
-        return rows if limit is None else rows[:limit]
+        return rows if query.limit is None else rows[: query.limit]
+
+    def children(self) -> Mapping[str, int]:
+        return count_children(FileRunStore.select(self, RunQuery()))
 
     def get(self, run: str) -> Run:
         folder, experiment = self._find(run)

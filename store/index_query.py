@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.filters import Clause, Order
+from store.runs import PARENT_TAG
 
 _COLUMNS = {
     "run_id": "r.run_id",
@@ -21,6 +22,8 @@ _TABLES = {"metric": "metrics", "parameter": "params", "tag": "tags"}
 _FUNCTIONS = {"LIKE": "matches_like", "ILIKE": "matches_ilike"}
 _LARGEST = 2**63 - 1
 _LISTED = "r.is_searchable = 1 AND r.stage = ?"
+_NOT_NESTED = f"""NOT EXISTS (SELECT 1 FROM tags t JOIN runs p ON p.run_id = t.value
+    WHERE t.run = r.id AND t.key = '{PARENT_TAG}' AND p.stage = r.stage AND p.experiment = r.experiment)"""
 
 
 def search_index(
@@ -31,15 +34,18 @@ def search_index(
     clauses: Sequence[Clause] = (),
     orders: Sequence[Order] = (),
     limit: int | None = None,
+    nested: bool = True,
 ) -> list[int]:
     """Ids of the rows that fit, in order; those of broken runs are not among them."""
-    if orders and orders[0].entity == "metric" and limit is not None and not clauses:
+    if orders and orders[0].entity == "metric" and limit is not None and not clauses and nested:
         first = _first_by_metric(connection, stage, experiments, orders[0], orders[1:], limit)
         if len(first) == limit:
             return first
     joins, joined, order_by = _order_by(orders)
     conditions = [_LISTED, f"r.experiment IN ({_marks(experiments)})"]
     values: list[Any] = [stage, *experiments]
+    if not nested:
+        conditions.append(_NOT_NESTED)
     for clause in clauses:
         condition, compared = _condition(clause)
         conditions.append(condition)
@@ -49,6 +55,13 @@ def search_index(
         query += " LIMIT ?"
         values.append(limit)
     return [row[0] for row in connection.execute(query, [*joined, *values])]
+
+
+def children_by_parent(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many active runs are below each run, by its id."""
+    query = f"""SELECT t.value, count(*) FROM tags t JOIN runs r ON r.id = t.run
+        WHERE t.key = '{PARENT_TAG}' AND r.stage = 'active' GROUP BY t.value"""
+    return dict(connection.execute(query).fetchall())
 
 
 def broken_runs(connection: sqlite3.Connection, *, stage: str, experiments: Sequence[int]) -> list[int]:

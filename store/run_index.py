@@ -11,10 +11,10 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from store.errors import BusyError, NotFoundError, StorageError
 from store.file_runs import FileRunStore
@@ -23,11 +23,11 @@ from store.index_experiments import stored_experiments
 from store.index_file import discard_index
 from store.index_hold import IndexHold
 from store.index_mirror import Mirror
-from store.index_query import broken_runs, search_index
+from store.index_query import broken_runs, children_by_parent, search_index
 from store.index_rows import Span, load_runs, load_spans
 from store.run_files import is_searchable
 from store.run_lookup import SHORTEST_PREFIX, choose_run, nearest_hint
-from store.runs import Experiment, Run
+from store.runs import Experiment, Run, RunQuery
 
 FRESH_FOR_S = 1.0
 """Lists that follow each other within this see the same files."""
@@ -95,32 +95,24 @@ class RunIndex(FileRunStore):
 
         return self._guarded(answer, lambda: FileRunStore.experiments(self, deleted=deleted))
 
-    def list(
-        self,
-        experiment: str | None = None,
-        filter: str | None = None,  # noqa: A002
-        order_by: Sequence[str] = (),
-        limit: int | None = None,
-        deleted: bool = False,
-    ) -> builtins.list[Run]:
+    def select(self, query: RunQuery) -> builtins.list[Run]:
         return self._guarded(
-            lambda: self._list(experiment, filter, order_by, limit, deleted, fresh=True),
-            lambda: FileRunStore.list(self, experiment, filter, order_by, limit, deleted),
+            lambda: self._select(query, fresh=True), lambda: FileRunStore.select(self, query)
         )
 
-    def peek(
-        self,
-        experiment: str | None = None,
-        filter: str | None = None,  # noqa: A002
-        order_by: Sequence[str] = (),
-        limit: int | None = None,
-        deleted: bool = False,
-    ) -> builtins.list[Run]:
-        """As `list`, from what the index has at this moment, without a look at the files."""
+    def peek(self, **wanted: Any) -> builtins.list[Run]:
+        """As `list`, of the same words, from what the index has now, without a look at the files."""
+        query = RunQuery(**wanted)
         return self._guarded(
-            lambda: self._list(experiment, filter, order_by, limit, deleted, fresh=False),
-            lambda: FileRunStore.list(self, experiment, filter, order_by, limit, deleted),
+            lambda: self._select(query, fresh=False), lambda: FileRunStore.select(self, query)
         )
+
+    def children(self) -> Mapping[str, int]:
+        def answer() -> Mapping[str, int]:
+            self._freshen(everything=False)
+            return children_by_parent(self._mirror.hold.connection)
+
+        return self._guarded(answer, lambda: FileRunStore.children(self))
 
     def look(self, *, deleted: bool = False, watched: Collection[str] = ()) -> tuple[Run, ...]:
         """The runs newest first, broken ones last; the same tuple where nothing has changed.
@@ -147,7 +139,7 @@ class RunIndex(FileRunStore):
                 self._shown[deleted] = self._arranged(deleted)
             return self._shown[deleted]
 
-        return self._guarded(answer, lambda: tuple(FileRunStore.list(self, deleted=deleted)))
+        return self._guarded(answer, lambda: tuple(FileRunStore.select(self, RunQuery(deleted=deleted))))
 
     def use(self, answer: Callable[[IndexHold], _Answer], otherwise: Callable[[], _Answer]) -> _Answer:
         """What `answer` finds in the file of the index; `otherwise` where it can't be used."""
@@ -191,26 +183,23 @@ class RunIndex(FileRunStore):
         self._all_seen_at = -math.inf
         return mended
 
-    def _list(
-        self,
-        experiment: str | None,
-        text: str | None,
-        order_by: Sequence[str],
-        limit: int | None,
-        deleted: bool,
-        *,
-        fresh: bool,
-    ) -> builtins.list[Run]:
-        clauses = parse_filter(text)
-        orders = [parse_order(order) for order in order_by]
+    def _select(self, query: RunQuery, *, fresh: bool) -> builtins.list[Run]:
+        clauses = parse_filter(query.filter)
+        orders = [parse_order(order) for order in query.order_by]
         is_whole = self._freshen(everything=True) if fresh else True
-        stage = "deleted" if deleted else "active"
+        stage, limit = "deleted" if query.deleted else "active", query.limit
 
         def search() -> dict[int, Run]:
             connection = self._mirror.hold.connection
-            chosen = self._chosen_rows(experiment, deleted=deleted)
+            chosen = self._chosen_rows(query.experiment, deleted=query.deleted)
             rows = search_index(
-                connection, stage=stage, experiments=chosen, clauses=clauses, orders=orders, limit=limit
+                connection,
+                stage=stage,
+                experiments=chosen,
+                clauses=clauses,
+                orders=orders,
+                limit=limit,
+                nested=query.nested,
             )
             if not clauses and (limit is None or len(rows) < limit):
                 rows += broken_runs(connection, stage=stage, experiments=chosen)

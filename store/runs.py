@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +16,8 @@ from store.errors import UsageError
 
 NOTE_TAG = "mlflow.note.content"
 RUN_NAME_TAG = "mlflow.runName"
+PARENT_TAG = "mlflow.parentRunId"
+"""On a run that MLflow nests below another one, such as a candidate of a search: the other one's id."""
 _KEY = re.compile(r"[/\w.\- :]+")
 
 
@@ -50,12 +54,30 @@ class Run:
     lifecycle_stage: str = "active"
     problem: str | None = None
     user_id: str = ""
+    stepped: tuple[str, ...] = field(default=(), compare=False)
+    """The metrics that were logged at several steps, by name: those that make a curve."""
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """Which runs are asked for, and in which order."""
+
+    experiment: str | None = None
+    """A name or id."""
+    filter: str | None = None
+    """In MLflow's language."""
+    order_by: Sequence[str] = ()
+    limit: int | None = None
+    deleted: bool = False
+    """The deleted ones in place of the others."""
+    nested: bool = True
+    """Whether those below another run of the same experiment are among them."""
 
 
 class RunStore(Protocol):
     """Reads and edits runs. `run` is a full id, a unique prefix of at least 4 characters or a unique name."""
 
-    def experiments(self, *, deleted: bool = False) -> list[Experiment]:
+    def experiments(self, *, deleted: bool = False) -> builtins.list[Experiment]:
         """Experiments by name; the deleted ones in place of the others on request."""
 
     def list(
@@ -65,13 +87,20 @@ class RunStore(Protocol):
         order_by: Sequence[str] = (),
         limit: int | None = None,
         deleted: bool = False,
-    ) -> list[Run]:
+        nested: bool = True,
+    ) -> builtins.list[Run]:
         """Runs as MLflow's search returns them, broken ones last (only where there is no filter).
 
-        `experiment` is a name or id; `deleted` lists the deleted ones in place of the others.
-        Raises UsageError for a filter or order that MLflow would refuse, NotFoundError for an
+        See `RunQuery`. Raises UsageError for a filter or order that MLflow would refuse, NotFoundError for an
         unknown experiment.
         """
+        return self.select(RunQuery(experiment, filter, tuple(order_by), limit, deleted, nested))
+
+    def select(self, query: RunQuery) -> builtins.list[Run]:
+        """What `list` returns."""
+
+    def children(self) -> Mapping[str, int]:
+        """How many runs are nested below each run that has any, by its id; deleted ones don't count."""
 
     def get(self, run: str) -> Run:
         """One run; NotFoundError names the nearest, or the candidates where it is ambiguous."""
@@ -115,3 +144,14 @@ def check_key(key: str, kind: str) -> str:
             f"{key!r} can't be the name of a {kind}", "Use letters, digits, _ - . : / and spaces only."
         )
     return key
+
+
+def count_children(runs: Sequence[Run]) -> dict[str, int]:
+    """How many of these runs are nested below each run, by its id."""
+    return dict(Counter(run.tags[PARENT_TAG] for run in runs if PARENT_TAG in run.tags))
+
+
+def without_nested(runs: Sequence[Run]) -> builtins.list[Run]:
+    """These runs but for those below another one of them in the same experiment."""
+    places = {(run.experiment_id, run.run_id) for run in runs}
+    return [run for run in runs if (run.experiment_id, run.tags.get(PARENT_TAG, "")) not in places]

@@ -65,11 +65,12 @@ def tracking_environment(uri: str) -> dict[str, str]:
     }
 
 
-def open_runs(uri: str, layout: Layout | None = None) -> RunStore:
+def open_runs(uri: str, layout: Layout | None = None, *, in_process: bool = False) -> RunStore:
     """The runs at an absolute URI (see `resolve_uri`); a file store is read without MLflow.
 
     With `layout` its lists are answered from the run index there, else by reading every run. A database or
-    a server is asked by a child process, which has MLflow's client.
+    a server is asked by a child process, which has MLflow's client, or `in_process` by this one, which has
+    imported MLflow already.
     """
     if is_file_store(uri):
         root = file_store_path(uri)
@@ -81,9 +82,13 @@ def open_runs(uri: str, layout: Layout | None = None) -> RunStore:
         from store.file_runs import FileRunStore
 
         return FileRunStore(root)
-    from store.remote_runs import RemoteRunStore
+    if in_process:
+        from store.client_runs import ClientRunStore
 
-    return RemoteRunStore(uri)
+        return ClientRunStore(uri)
+    from store.remote import remote_runs
+
+    return remote_runs(uri)
 
 
 def open_registry(
@@ -99,10 +104,12 @@ def open_registry(
         from store.run_index import RunIndex
 
         return FileRegistry(file_store_path(uri), layout, runs if isinstance(runs, RunIndex) else None)
-    from store.client_registry import ClientRegistry, RemoteBackend
+    from store.client_registry import ClientRegistry
 
     if not in_process:
-        return ClientRegistry(RemoteBackend(uri), layout)
+        from store.remote import remote_backend
+
+        return ClientRegistry(remote_backend(uri), layout)
     from store.client_backend import ClientBackend
     from store.client_runs import ClientRunStore
 

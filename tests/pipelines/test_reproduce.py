@@ -31,7 +31,7 @@ BESIDE = "import limits\n\n\ndef is_old(frame):\n    return frame['age'] > limit
 
 @pytest.fixture
 def trained(layout: Layout, customers: Any, train_here: Train) -> Recipe:
-    """All that is hard: text, dates, gaps, a module and files beside it, weights by row, a threshold, a search."""
+    """All that is hard: text, dates, gaps, a module and files beside it, weights, a threshold, a search."""
     customers.to_csv(layout.root / "customers.csv", index=False, sep=";")
     (layout.root / "mine.py").write_text(MODULE, "utf-8")
     (layout.root / "ages.py").write_text(BESIDE, "utf-8")

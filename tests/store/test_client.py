@@ -17,6 +17,7 @@ import pytest
 
 from store.client_process import close_clients
 from store.errors import NotFoundError, StorageError, UsageError
+from store.runs import PARENT_TAG
 from store.tracking import open_registry, open_runs
 
 if TYPE_CHECKING:
@@ -110,6 +111,11 @@ def check_runs(project: MlflowProject) -> None:
         runs.history(first, "nothing")
     with pytest.raises(UsageError):
         runs.list(filter="nonsense = = 1")
+    below = [project.log_run(f"try {n}", tags={PARENT_TAG: first}) for n in range(2)]
+    assert {run.run_id for run in runs.list("cancer", nested=False)} == {first, second}
+    assert runs.children() == {first: 2}
+    assert [run.run_id for run in runs.list("cancer", "metrics.auc < 0.92", nested=False)] == [first]
+    assert {run.run_id for run in runs.list("cancer")} == {first, second, *below}
     assert runs.problems() == []
 
 
@@ -181,7 +187,15 @@ def test_runs_and_models_on_a_tracking_server(server: MlflowProject) -> None:
     run_id = server.client.create_run(server.experiment("files"), run_name="files").info.run_id
     server.client.log_text(run_id, "hello", "notes/a.txt")
     assert runs.artifacts(run_id) == ["notes/a.txt"]
-    assert runs.artifact_path(run_id, "notes/a.txt").read_text() == "hello"
+    copy = runs.artifact_path(run_id, "notes/a.txt")
+    assert copy.read_text() == "hello"
+    server.client.set_terminated(run_id)
+    assert runs.artifact_path(run_id, "notes").joinpath("a.txt").read_text() == "hello"
+    ended = runs.artifact_path(run_id, "notes/a.txt")
+    assert runs.artifact_path(run_id, "notes/a.txt") == ended != copy
+    for wrong in ("notes/b.txt", "nothing", "nothing/a.txt"):
+        with pytest.raises(NotFoundError, match="has no artifact"):
+            runs.artifact_path(run_id, wrong)
     check_registry(server)
 
 

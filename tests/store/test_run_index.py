@@ -16,7 +16,7 @@ from store.errors import NotFoundError, UsageError
 from store.index_file import SCHEMA_VERSION, index_path
 from store.layout import Layout
 from store.run_index import RunIndex
-from store.runs import Run
+from store.runs import PARENT_TAG, Run
 from store.tracking import open_runs
 
 if TYPE_CHECKING:
@@ -190,6 +190,27 @@ def test_experiments_made_renamed_deleted_and_restored_are_seen(mlflow_project: 
     client.restore_experiment(number)
     look_until(index, lambda runs: names(runs) == names(mlflow_project.runs.list()))
     assert index.get(run.run_id).experiment == "tumours"
+
+
+def test_runs_below_others_are_counted_and_left_out_on_request(mlflow_project: MlflowProject) -> None:
+    parent = mlflow_project.log_run("search", metrics={"auc": 0.9})
+    for n in range(3):
+        mlflow_project.log_run(f"try {n}", metrics={"auc": 0.5 + n / 10}, tags={PARENT_TAG: parent})
+    mlflow_project.log_run("orphan", metrics={"auc": 0.1}, tags={PARENT_TAG: "f" * 32})
+    elsewhere = mlflow_project.log_run("other", experiment="elsewhere", tags={PARENT_TAG: parent})
+    files = mlflow_project.runs
+    index = RunIndex(mlflow_project.mlruns, mlflow_project.root / "index.sqlite")
+    for runs in (files, index):
+        assert names(runs.list(nested=False)) == ["other", "orphan", "search"]
+        assert names(runs.list(order_by=["metrics.auc"], limit=2, nested=False)) == ["orphan", "search"]
+        assert names(runs.list(filter="metrics.auc > 0.55", nested=False)) == ["search"]
+        assert len(runs.list()) == 6
+        assert runs.children() == {parent: 4, "f" * 32: 1}
+    index.delete(elsewhere)
+    index.delete(parent)
+    for runs in (files, index):
+        assert names(runs.list(nested=False)) == names(runs.list()) == ["orphan", "try 2", "try 1", "try 0"]
+        assert runs.children() == {parent: 3, "f" * 32: 1}
 
 
 def test_own_writes_are_in_the_index_at_once(experiment: Path, index: RunIndex) -> None:

@@ -55,6 +55,25 @@ def test_list_has_the_stable_shape_newest_first(workbench, three):
     assert newest["tags"]["team"] == "blue"
 
 
+def test_runs_below_others_are_counted_until_they_are_asked_for(workbench, three, make_run):
+    below = [make_run(f"c-{n}", tags={"mlflow.parentRunId": three[0]}) for n in range(2)]
+    listed = workbench("runs", "list")
+    assert "c-1" not in listed.out
+    assert listed.err == "2 runs are below these; --children shows them.\n"
+    (row,) = (line for line in listed.out.splitlines() if "try-3" in line)
+    assert row.split()[2] == "2"
+    rows = workbench("runs", "list", "--json").json
+    assert {row["run_id"]: row["children"] for row in rows} == dict(zip(three, (2, 0, 0), strict=True))
+    everything = workbench("runs", "list", "--children", "--json").json
+    assert {row["run_id"] for row in everything} == {*three, *below}
+    assert "c-1" in workbench("runs", "list", "--children").out
+    nothing = workbench("runs", "list", "-f", "attributes.run_name = 'c-1'")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "--children" in nothing.err
+    assert workbench("runs", "list", "--columns", "name,children").out.split()[-1] in ("2", "—")
+    assert len(workbench("runs", "export").out.splitlines()) == 6
+
+
 def test_the_default_table_fits_80_columns_and_wide_ones_show_more(workbench, three, monkeypatch):
     narrow = workbench("runs", "list").out
     assert max(map(len, narrow.splitlines())) <= 80

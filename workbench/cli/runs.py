@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ def _selection(command: Any) -> Any:
 
 @runs.command("list")
 @_selection
+@click.option("--children", is_flag=True, help="Also runs below others, as the candidates of a search are.")
 @click.option("--columns", metavar="A,B", help="As in name,metrics.rmse,params.max_depth.")
 @json_option
 @pass_invocation
@@ -67,30 +68,42 @@ def list_(
     order_by: tuple[str, ...],
     limit: int | None,
     deleted: bool,
+    children: bool,
     columns: str | None,
     as_json: bool,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first; of those below others only how many there are, unless --children."""
     import sys
 
     from workbench.output import is_terminal, print_json, print_table, say
 
     is_short = limit is None and not as_json and is_terminal(sys.stdout)
     wanted = ROWS_IN_A_TERMINAL + 1 if is_short else limit or None
-    found = invocation.runs.list(experiment, where, order_by, wanted, deleted)
+    is_nested = children or deleted
+    found = invocation.runs.list(experiment, where, order_by, wanted, deleted, nested=is_nested)
+    below = {} if deleted or not found else invocation.runs.children()
     if as_json:
-        print_json(_with_versions(invocation, found))
+        print_json(_with_versions(invocation, found, below))
         return
     if not found:
-        say("No runs here." if where or experiment or deleted else "No runs yet. Train one: workbench train")
+        say(_nothing(experiment, where, deleted=deleted, is_nested=is_nested))
         return
     shown = found[:ROWS_IN_A_TERMINAL] if is_short else found
     if columns:
-        print_table(*_chosen_table(shown, [name.strip() for name in columns.split(",")]))
+        print_table(*_chosen_table(shown, [name.strip() for name in columns.split(",")], below))
     else:
-        print_table(*_table(shown))
+        print_table(*_table(shown, below))
     if len(shown) < len(found):
         say(f"The first {len(shown)}; --limit 0 for all.")
+    hidden = 0 if is_nested else sum(below.get(run.run_id, 0) for run in shown)
+    if hidden:
+        say(f"{hidden} {'run is' if hidden == 1 else 'runs are'} below these; --children shows them.")
+
+
+def _nothing(experiment: str | None, where: str | None, *, deleted: bool, is_nested: bool) -> str:
+    if where and not is_nested:
+        return "No runs here; --children looks among those below others too."
+    return "No runs here." if where or experiment or deleted else "No runs yet. Train one: workbench train"
 
 
 @runs.command()
@@ -182,7 +195,9 @@ def as_row(run: Run) -> dict[str, Any]:
     }
 
 
-def _with_versions(invocation: Invocation, found: Sequence[Run]) -> list[dict[str, Any]]:
+def _with_versions(
+    invocation: Invocation, found: Sequence[Run], below: Mapping[str, int]
+) -> list[dict[str, Any]]:
     from workbench.desk.runs import versions_by_run
 
     made = versions_by_run(invocation.registry.models()) if found else {}
@@ -193,7 +208,7 @@ def _with_versions(invocation: Invocation, found: Sequence[Run]) -> list[dict[st
             for item in made.get(run.run_id, ())
         ]
 
-    return [{**as_row(run), "versions": versions(run)} for run in found]
+    return [{**as_row(run), "versions": versions(run), "children": below.get(run.run_id, 0)} for run in found]
 
 
 def status_cell(run: Run) -> Cell:
@@ -206,7 +221,7 @@ def status_cell(run: Run) -> Cell:
     return Cell(run.status, styles.get(run.status, ""))
 
 
-def _table(found: Sequence[Run]) -> tuple[list[Column], list[list[str | Cell]]]:
+def _table(found: Sequence[Run], below: Mapping[str, int]) -> tuple[list[Column], list[list[str | Cell]]]:
     """The default table: what fits 80 columns, and metrics and params where there is room."""
     from workbench.desk.runs import metric_names, varied_params
     from workbench.output import Column, local_time, number
@@ -217,6 +232,9 @@ def _table(found: Sequence[Run]) -> tuple[list[Column], list[list[str | Cell]]]:
     columns = [Column("run", style="cyan"), Column("name", flexible=True)]
     if several_experiments:
         columns.append(Column("experiment", flexible=True))
+    has_children = any(run.run_id in below for run in found)
+    if has_children:
+        columns.append(Column("children", "right"))
     columns += [Column("status"), Column("started", style="dim", is_optional=True)]
     columns += [Column(name, "right", extra=i > 0, flexible=i == 0) for i, name in enumerate(telling)]
     columns += [Column(name, extra=True) for name in params]
@@ -226,6 +244,8 @@ def _table(found: Sequence[Run]) -> tuple[list[Column], list[list[str | Cell]]]:
         row: list[str | Cell] = [run.run_id[:8], run.name]
         if several_experiments:
             row.append(run.experiment)
+        if has_children:
+            row.append(number(below.get(run.run_id)))
         row += [status_cell(run), local_time(run.started_at)[:16]]
         row += [number(run.metrics.get(name)) for name in telling]
         row += [run.params.get(name, "") for name in params]
@@ -234,7 +254,9 @@ def _table(found: Sequence[Run]) -> tuple[list[Column], list[list[str | Cell]]]:
     return columns, rows
 
 
-def _chosen_table(found: Sequence[Run], names: Sequence[str]) -> tuple[list[Column], list[list[str | Cell]]]:
+def _chosen_table(
+    found: Sequence[Run], names: Sequence[str], below: Mapping[str, int]
+) -> tuple[list[Column], list[list[str | Cell]]]:
     """Only the columns asked for, `params.x`, `metrics.x`, `tags.x` or a run's own field."""
     from store.errors import UsageError
     from workbench.output import Column, clean, local_time, number
@@ -247,10 +269,13 @@ def _chosen_table(found: Sequence[Run], names: Sequence[str]) -> tuple[list[Colu
             return str(getattr(run, kind).get(key, ""))
         if name == "status":
             return status_cell(run)
+        if name == "children":
+            return number(below.get(run.run_id))
         value = as_row(run).get(name)
         return local_time(value) if name in ("started_at", "ended_at") else clean(value or "")
 
     known = [name for name in as_row(found[0]) if name not in ("params", "metrics", "tags")]
+    known.append("children")
     for name in names:
         if name not in known and name.partition(".")[0] not in ("params", "metrics", "tags"):
             raise UsageError(

@@ -71,7 +71,7 @@ def export_run(invocation: Invocation, run: str, output: Path | None) -> None:
     model = None
     try:
         model = load_model(
-            invocation.runs.artifact_path(found.run_id, "model/MLmodel").parent,
+            invocation.runs.artifact_path(found.run_id, "model"),
             trusted_types=invocation.project.settings.serve.trusted_types,
             layout=invocation.layout,
         )
