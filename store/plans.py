@@ -1,7 +1,8 @@
-"""Plans: what a linear model or a forest computes for a few rows, without scikit-learn's checks.
+"""Plans: what a linear model or a forest computes, without scikit-learn's checks.
 
-scikit-learn spends far more time on checking one row than on predicting it. A plan does the arithmetic alone,
-in the same order, and is used only after it gave the same bits as scikit-learn for probe rows.
+scikit-learn spends far more time on checking one row than on predicting it, and with each of a forest's trees
+more on calling it than on going down it. A plan does the arithmetic alone, in the same order, and is used
+only after it gave the same bits as scikit-learn for probe rows.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from store.loaded_model import LoadedModel
 
 MOST_ROWS = 64
-"""Rows beyond which scikit-learn's own loops are as quick."""
-_PROBE_BATCHES = (1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 7, 33, MOST_ROWS)
+"""Rows up to which a forest's trees are gone down all at once; the loop over each is quicker for more."""
+_PROBE_BATCHES = (1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 7, 33, MOST_ROWS, 4 * MOST_ROWS)
 
 
 @dataclass(frozen=True)
@@ -87,22 +88,24 @@ def _final_plan(estimator: Any) -> Plan | None:
     import sklearn.linear_model as linear
     import sklearn.tree as tree
 
+    from store.tree_plans import boosting_plan, forest_plan
+
     kind = type(estimator)
     if kind in (linear.LogisticRegression, linear.LogisticRegressionCV):
         return _logistic(estimator)
     if kind in (linear.LinearRegression, linear.Ridge, linear.RidgeCV, linear.Lasso, linear.ElasticNet):
         return _linear(estimator)
     if kind in (tree.DecisionTreeClassifier, tree.DecisionTreeRegressor):
-        return _forest(estimator, [estimator])
+        return forest_plan(estimator, [estimator])
     if kind in (
         ensemble.RandomForestClassifier,
         ensemble.RandomForestRegressor,
         ensemble.ExtraTreesClassifier,
         ensemble.ExtraTreesRegressor,
     ):
-        return _forest(estimator, estimator.estimators_)
+        return forest_plan(estimator, estimator.estimators_)
     if kind in (ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor):
-        return _boosting(estimator)
+        return boosting_plan(estimator)
     return None
 
 
@@ -137,98 +140,6 @@ def _linear(estimator: Any) -> Plan | None:
 
     def plan(X: np.ndarray) -> Answer | None:
         return Answer(X @ coefficients + intercept) if np.isfinite(X).all() else None
-
-    return plan
-
-
-class _Trees:
-    """The nodes of many trees in flat arrays, through which all trees go down at once, a level at a time."""
-
-    def __init__(self, trees: Sequence[Any]) -> None:
-        import numpy as np
-
-        parts = [tree.tree_ for tree in trees]
-        starts = np.cumsum([0, *(part.node_count for part in parts[:-1])])
-        self.roots = starts.astype(np.intp)
-        self.depth = max(part.max_depth for part in parts)
-        self.feature = np.concatenate([np.maximum(part.feature, 0) for part in parts]).astype(np.intp)
-        self.threshold = np.concatenate([part.threshold for part in parts])
-        self.value = np.concatenate([part.value[:, 0, :] for part in parts])
-        children = np.empty((len(self.feature), 2), dtype=np.intp)
-        for start, part in zip(starts, parts, strict=True):
-            end = start + part.node_count
-            own = np.arange(part.node_count)
-            is_leaf = part.children_left < 0
-            # A leaf leads to itself, so that trees of less depth wait there for the others.
-            children[start:end, 0] = start + np.where(is_leaf, own, part.children_left)
-            children[start:end, 1] = start + np.where(is_leaf, own, part.children_right)
-        self.children = children.ravel()
-
-    def leaves(self, X: np.ndarray) -> np.ndarray | None:
-        """Positions of the leaves, shape (n_rows, n_trees); None for values trees may treat otherwise."""
-        import numpy as np
-
-        if len(X) > MOST_ROWS:
-            return None
-        with np.errstate(over="ignore"):
-            narrowed = X.astype(np.float32)
-        if not np.isfinite(narrowed).all():
-            return None
-        cells = narrowed.astype(np.float64).ravel()
-        first_cells = (np.arange(len(X)) * X.shape[1])[:, None]
-        node = np.broadcast_to(self.roots, (len(X), len(self.roots)))
-        for _ in range(self.depth):
-            value = cells.take(self.feature.take(node) + first_cells)
-            node = self.children.take(2 * node + (value > self.threshold.take(node)))
-        return node
-
-
-def _forest(estimator: Any, trees: Sequence[Any]) -> Plan | None:
-    import numpy as np
-
-    if estimator.n_outputs_ != 1:
-        return None
-    nodes = _Trees(trees)
-    is_regression = not hasattr(estimator, "classes_")
-
-    def plan(X: np.ndarray) -> Answer | None:
-        leaves = nodes.leaves(X)
-        if leaves is None:
-            return None
-        # One tree after the other, as scikit-learn adds them up: a pairwise sum would round otherwise.
-        total = np.add.accumulate(nodes.value.take(leaves, axis=0), axis=1)[:, -1]
-        total = total / len(trees)
-        return Answer(total[:, 0] if is_regression else total)
-
-    return plan
-
-
-def _boosting(estimator: Any) -> Plan | None:
-    import numpy as np
-    from sklearn.dummy import DummyClassifier, DummyRegressor
-
-    if estimator.init_ != "zero" and type(estimator.init_) not in (DummyClassifier, DummyRegressor):
-        return None
-    n_stages, n_scores = estimator.estimators_.shape
-    nodes = _Trees(estimator.estimators_.ravel())
-    steps = nodes.value[:, 0] * estimator.learning_rate
-    start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_), dtype=np.float32))[0]
-    is_regression = not hasattr(estimator, "classes_")
-    probabilities = None if is_regression else estimator._loss.predict_proba
-
-    def plan(X: np.ndarray) -> Answer | None:
-        leaves = nodes.leaves(X)
-        if leaves is None:
-            return None
-        added = np.empty((len(X), n_stages + 1, n_scores))
-        added[:, 0] = start
-        added[:, 1:] = steps.take(leaves).reshape(len(X), n_stages, n_scores)
-        raw = np.add.accumulate(added, axis=1)[:, -1]
-        if probabilities is None:
-            return Answer(raw[:, 0])
-        if n_scores == 1:
-            return Answer(probabilities(raw[:, 0]), (raw[:, 0] >= 0).astype(int))
-        return Answer(probabilities(raw), raw.argmax(axis=1))
 
     return plan
 

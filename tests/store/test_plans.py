@@ -100,7 +100,7 @@ def answers(model: LoadedModel, rows: np.ndarray) -> tuple[Any, Any]:
 def test_a_plan_gives_the_same_bits(models: Any, kind: str, name: str, data: Any) -> None:
     model = models[kind, name]
     assert model.plan is not None
-    n_rows = data.draw(st.sampled_from([1, 2, 5, 17, MOST_ROWS + 1]))
+    n_rows = data.draw(st.sampled_from([1, 2, 5, 17, MOST_ROWS, MOST_ROWS + 1, 1000, 2500]))
     seed = data.draw(st.integers(0, 2**32 - 1))
     special = data.draw(st.floats(allow_nan=False, allow_infinity=False, width=32))
     rows = X[np.random.default_rng(seed).integers(0, len(X), n_rows)].copy()
@@ -111,6 +111,18 @@ def test_a_plan_gives_the_same_bits(models: Any, kind: str, name: str, data: Any
         assert planned == answers(model, rows)
     finally:
         model.plan = plan
+
+
+@pytest.mark.parametrize("name", ["tree", "forest", "boosting"])
+@pytest.mark.parametrize("n_rows", [1, MOST_ROWS + 1])
+@pytest.mark.parametrize("width", [WIDTH - 1, WIDTH + 1])
+def test_rows_of_another_width_are_left_to_scikit_learn(
+    models: Any, name: str, n_rows: int, width: int
+) -> None:
+    model = models["two classes", name]
+    assert model.plan(np.zeros((n_rows, width))) is None
+    with pytest.raises(ValueError, match=f"expecting {WIDTH} features"):
+        model.predict(np.zeros((n_rows, width)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])

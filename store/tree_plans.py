@@ -1,0 +1,153 @@
+"""Plans of forests and gradient boosting: the walk down their trees, and the sum of what their leaves say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from store.plans import MOST_ROWS, Answer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from store.plans import Plan
+
+_BLOCK_ROWS = 1_024
+"""Rows whose leaves in all trees are held at once."""
+
+
+def forest_plan(estimator: Any, trees: Sequence[Any]) -> Plan | None:
+    """The plan of a tree or of a forest of trees."""
+    import numpy as np
+
+    width = _width(estimator, trees)
+    if estimator.n_outputs_ != 1 or width is None:
+        return None
+    nodes = _Trees(trees)
+    is_regression = not hasattr(estimator, "classes_")
+    n_values = nodes.value.shape[1]
+    by_class = [np.ascontiguousarray(nodes.value[:, column]) for column in range(n_values)]
+
+    def few(rows: np.ndarray) -> np.ndarray:
+        # One tree after the other, as scikit-learn adds them up: a pairwise sum would round otherwise.
+        leaves = nodes.leaves_of_few(rows)
+        return np.add.accumulate(nodes.value.take(leaves, axis=0), axis=1)[:, -1]
+
+    def many(rows: np.ndarray) -> np.ndarray:
+        total = np.empty((len(rows), n_values))
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            leaves = nodes.leaves_of_many(rows[block])
+            for column, values in enumerate(by_class):
+                # Down the first axis numpy adds row upon row, so here too tree after tree.
+                total[block, column] = np.add.reduce(values.take(leaves), axis=0)
+        return total
+
+    def plan(X: np.ndarray) -> Answer | None:
+        rows = _narrowed(X, width)
+        if rows is None:
+            return None
+        total = few(rows) if len(rows) <= MOST_ROWS else many(rows)
+        total /= len(trees)
+        return Answer(total[:, 0] if is_regression else total)
+
+    return plan
+
+
+def boosting_plan(estimator: Any) -> Plan | None:
+    """The plan of scikit-learn's gradient boosting."""
+    import numpy as np
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    try:
+        # Its own loop over all trees, which is a call for all of them.
+        from sklearn.ensemble._gradient_boosting import predict_stages
+    except ImportError:
+        return None
+    if estimator.init_ != "zero" and type(estimator.init_) not in (DummyClassifier, DummyRegressor):
+        return None
+    stages, rate = estimator.estimators_, estimator.learning_rate
+    width = _width(estimator, stages.ravel())
+    if width is None:
+        return None
+    start = estimator._raw_predict_init(np.zeros((1, width), dtype=np.float32))[0]
+    is_regression = not hasattr(estimator, "classes_")
+    probabilities = None if is_regression else estimator._loss.predict_proba
+
+    def plan(X: np.ndarray) -> Answer | None:
+        rows = _narrowed(X, width)
+        if rows is None:
+            return None
+        raw = np.empty((len(rows), len(start)))
+        raw[:] = start
+        predict_stages(stages, rows, rate, raw)
+        if probabilities is None:
+            return Answer(raw[:, 0])
+        if len(start) == 1:
+            return Answer(probabilities(raw[:, 0]), (raw[:, 0] >= 0).astype(int))
+        return Answer(probabilities(raw), raw.argmax(axis=1))
+
+    return plan
+
+
+def _width(estimator: Any, trees: Sequence[Any]) -> int | None:
+    """The number of features; None where the trees, which look at a row without asking, disagree about it."""
+    width = int(estimator.n_features_in_)
+    return width if all(tree.tree_.n_features == width for tree in trees) else None
+
+
+def _narrowed(X: np.ndarray, width: int) -> np.ndarray | None:
+    """The rows as trees compare them; None for rows and values that trees may treat otherwise."""
+    import numpy as np
+
+    if X.ndim != 2 or X.shape[1] != width:
+        return None
+    with np.errstate(over="ignore"):
+        rows = X.astype(np.float32, order="C")
+    return rows if np.isfinite(rows).all() else None
+
+
+class _Trees:
+    """The nodes of many trees, and in flat arrays."""
+
+    def __init__(self, trees: Sequence[Any]) -> None:
+        import numpy as np
+
+        parts = [tree.tree_ for tree in trees]
+        starts = np.cumsum([0, *(part.node_count for part in parts[:-1])])
+        self.roots = starts.astype(np.intp)
+        self.depth = max(part.max_depth for part in parts)
+        self.feature = np.concatenate([np.maximum(part.feature, 0) for part in parts]).astype(np.intp)
+        self.threshold = np.concatenate([part.threshold for part in parts])
+        self.value = np.concatenate([part.value[:, 0, :] for part in parts])
+        children = np.empty((len(self.feature), 2), dtype=np.intp)
+        for start, part in zip(starts, parts, strict=True):
+            end = start + part.node_count
+            own = np.arange(part.node_count)
+            is_leaf = part.children_left < 0
+            # A leaf leads to itself, so that trees of less depth wait there for the others.
+            children[start:end, 0] = start + np.where(is_leaf, own, part.children_left)
+            children[start:end, 1] = start + np.where(is_leaf, own, part.children_right)
+        self.children = children.ravel()
+        self._parts = parts
+
+    def leaves_of_few(self, rows: np.ndarray) -> np.ndarray:
+        """Positions of the leaves, shape (n_rows, n_trees): down all trees at once, a level at a time."""
+        import numpy as np
+
+        cells = rows.astype(np.float64).ravel()
+        first_cells = (np.arange(len(rows)) * rows.shape[1])[:, None]
+        node = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
+        for _ in range(self.depth):
+            value = cells.take(self.feature.take(node) + first_cells)
+            node = self.children.take(2 * node + (value > self.threshold.take(node)))
+        return node
+
+    def leaves_of_many(self, rows: np.ndarray) -> np.ndarray:
+        """The same, shape (n_trees, n_rows): each tree by its own compiled loop over the rows."""
+        import numpy as np
+
+        leaves = np.empty((len(self._parts), len(rows)), dtype=np.intp)
+        for own, root, part in zip(leaves, self.roots, self._parts, strict=True):
+            np.add(part.apply(rows), root, out=own)
+        return leaves
