@@ -16,7 +16,7 @@ from store.filters import like
 if TYPE_CHECKING:
     from store.layout import Layout
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_S = 30.0
 
 _SCHEMA = (
@@ -63,7 +63,7 @@ _SCHEMA = (
     # A value of NaN is NULL here. The best value is the lowest or the highest: that depends on the metric.
     """CREATE TABLE metrics (
         run INTEGER NOT NULL, key TEXT NOT NULL, value REAL, lowest REAL, highest REAL,
-        points INTEGER NOT NULL, PRIMARY KEY (run, key)
+        points INTEGER NOT NULL, steps INTEGER NOT NULL, PRIMARY KEY (run, key)
     ) WITHOUT ROWID""",
     """CREATE INDEX metrics_by_value ON metrics (key, value)""",
     """CREATE TABLE params (

@@ -25,11 +25,12 @@ _COLUMNS = """r.id, r.run_id, r.name, e.experiment_id, e.name, r.status, r.start
 
 @dataclass(frozen=True)
 class Span:
-    """The values a metric took; NaN is left out, None where there was nothing else."""
+    """The values a metric took, and at how many steps; NaN is left out, None where there was nothing else."""
 
     lowest: float | None
     highest: float | None
     points: int
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ReadRun:
 
 def read_for_index(folder: Path, experiment: Experiment) -> ReadRun:
     run, points = read_run_and_points(folder, experiment)
-    spans = {key: _span([value for _, _, value in found]) for key, found in points.items()}
+    spans = {key: _span(found) for key, found in points.items()}
     return ReadRun(run, spans, read_datasets(folder))
 
 
@@ -89,9 +90,12 @@ def load_runs(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, R
         marks = ",".join("?" * len(some))
         params, tags = (_texts(connection, part, some, marks) for part in ("params", "tags"))
         metrics: dict[int, dict[str, float]] = {}
-        query = f"SELECT run, key, value FROM metrics WHERE run IN ({marks})"
-        for run, key, value in connection.execute(query, some):
+        stepped: dict[int, list[str]] = {}
+        query = f"SELECT run, key, value, steps FROM metrics WHERE run IN ({marks})"
+        for run, key, value, steps in connection.execute(query, some):
             metrics.setdefault(run, {})[intern(key)] = math.nan if value is None else value
+            if steps > 1:
+                stepped.setdefault(run, []).append(intern(key))
         rows = connection.execute(
             f"""SELECT {_COLUMNS} FROM runs r JOIN experiments e ON e.id = r.experiment
                 WHERE r.id IN ({marks})""",
@@ -114,14 +118,15 @@ def load_runs(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, R
                 lifecycle_stage=intern(row[9]),
                 problem=row[10],
                 user_id=intern(row[11]),
+                stepped=tuple(sorted(stepped.get(run, ()))),
             )
     return {run: found[run] for run in ids if run in found}
 
 
 def load_spans(connection: sqlite3.Connection, run: int) -> dict[str, Span]:
     """Lowest and highest value and number of points of each metric of a run."""
-    query = "SELECT key, lowest, highest, points FROM metrics WHERE run = ?"
-    return {key: Span(low, high, points) for key, low, high, points in connection.execute(query, (run,))}
+    query = "SELECT key, lowest, highest, points, steps FROM metrics WHERE run = ?"
+    return {key: Span(*span) for key, *span in connection.execute(query, (run,))}
 
 
 def is_as_stored(connection: sqlite3.Connection, row: int, read: ReadRun) -> bool:
@@ -168,9 +173,9 @@ def _store(
     assert row is not None
     spans = read.spans
     connection.executemany(
-        "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (row, key, value, spans[key].lowest, spans[key].highest, spans[key].points)
+            (row, key, value, spans[key].lowest, spans[key].highest, spans[key].points, spans[key].steps)
             for key, value in sorted(run.metrics.items())
         ],
     )
@@ -189,9 +194,10 @@ def _store(
     return row
 
 
-def _span(values: list[float]) -> Span:
-    numbers = [value for value in values if not math.isnan(value)]
-    return Span(min(numbers, default=None), max(numbers, default=None), len(values))
+def _span(points: list[tuple[int, int, float]]) -> Span:
+    numbers = [value for _, _, value in points if not math.isnan(value)]
+    steps = len({step for _, step, _ in points}) if len(points) > 1 else 1
+    return Span(min(numbers, default=None), max(numbers, default=None), len(points), steps)
 
 
 def _texts(

@@ -117,6 +117,7 @@ def read_run_and_points(
         lifecycle_stage=str(meta.get("lifecycle_stage", "active")),
         problem="; ".join(problems) or None,
         user_id=str(meta.get("user_id") or ""),
+        stepped=tuple(sorted(key for key, found in points.items() if _has_steps(found))),
     )
     return run, points
 
@@ -157,6 +158,10 @@ def read_logged_model(folder: Path) -> LoggedModel | None:
 def model_files(model: LoggedModel, store: Path) -> Path | None:
     """The folder of a logged model's files on this machine; None when gone."""
     return resolve(model.artifact_location, store)
+
+
+def _has_steps(points: list[tuple[int, int, float]]) -> bool:
+    return len(points) > 1 and any(step != points[0][1] for _, step, _ in points)
 
 
 def _status(meta: Mapping[str, Any]) -> str:

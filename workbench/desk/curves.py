@@ -49,19 +49,18 @@ def picture_names(runs: RunStore, run: Run) -> list[str]:
         if path.startswith(_FOLDER) and path.endswith(".json")
     }
     pictures = [name for name in _AXES if name in kept]
-    return [*pictures, *(f"metrics.{name}" for name in sorted(run.metrics) if _steps(runs, run, name))]
+    return [*pictures, *(f"metrics.{name}" for name in run.stepped)]
 
 
 def read_picture(runs: RunStore, run: Run, name: str) -> Picture:
     """One picture of a run. Raises NotFoundError, or WorkbenchError where its file can't be read."""
     if name.startswith("metrics."):
         metric = name.removeprefix("metrics.")
-        points = _steps(runs, run, metric)
-        by_step = len({step for _, step, _ in points}) > 1
-        start = points[0][0] if points else 0
-        x = tuple(float(step) if by_step else (when - start) / 1000 for when, step, _ in points)
-        curve = Curve(metric, x, tuple(value for _, _, value in points))
-        return Picture(name, "step" if by_step else "seconds", (curve,))
+        points = runs.history(run.run_id, metric)
+        curve = Curve(
+            metric, tuple(float(step) for _, step, _ in points), tuple(value for _, _, value in points)
+        )
+        return Picture(name, "step", (curve,))
     x_key, y_key, title = _AXES[name]
     path = runs.artifact_path(run.run_id, f"{_FOLDER}{name}.json")
     try:
@@ -83,13 +82,3 @@ def overlay(runs: RunStore, compared: Sequence[Run], name: str) -> list[tuple[Ru
         if name in picture_names(runs, run):
             found.append((run, read_picture(runs, run, name)))
     return found
-
-
-def _steps(runs: RunStore, run: Run, metric: str) -> list[tuple[int, int, float]]:
-    """A metric's points where they make a curve: at more than one step or moment, and not all the same."""
-    try:
-        points = list(runs.history(run.run_id, metric))
-    except WorkbenchError:
-        return []
-    places = {(when, step) for when, step, _ in points}
-    return points if len(places) > 1 and len({step for _, step, _ in points} or {0}) > 1 else []

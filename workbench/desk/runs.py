@@ -143,6 +143,13 @@ def metric_names(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
     return telling, [name for name in known if name not in telling]
 
 
+def metric_rank(name: str) -> int:
+    """How much a metric tells of a run: the best known first, then any other, those beside the point last."""
+    if name in _USUAL:
+        return _USUAL.index(name)
+    return len(_USUAL) + bool(_DULL.search(name))
+
+
 def varied_params(runs: Sequence[Run]) -> list[str]:
     """The parameters that differ between the runs, those of most runs first."""
     counts = Counter(name for run in runs for name in run.params)

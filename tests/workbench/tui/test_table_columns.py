@@ -61,15 +61,38 @@ def test_a_width_is_chosen_and_given_back() -> None:
 
 
 def test_a_choice_outlives_columns_that_come_and_go() -> None:
-    chosen = Arrangement(
-        order=("rmse", "gone", "name"), hidden=frozenset({"name", "gone"}), widths={"gone": 9}
+    chosen = Arrangement.of(COLUMNS).toggled("name").toggled("note").moved("rmse", 2).resized("rmse", 9)
+    assert keys(chosen) == ["note", "curve", "rmse"]
+    before_there_are_metrics = Arrangement(chosen.order, widths=chosen.widths, chosen=chosen.chosen).adapted(
+        COLUMNS[:1]
     )
-    adapted = chosen.adapted(COLUMNS)
-    assert adapted.order == ("rmse", "note", "curve", "name")
-    assert adapted.hidden == {"name", "note"}
-    assert adapted.widths == {}
+    assert keys(before_there_are_metrics) == ["name"], "the last one is shown in spite of the choice"
+    again = before_there_are_metrics.adapted(COLUMNS)
+    assert keys(again) == ["note", "curve", "rmse"]
+    assert again.widths == {"rmse": 9}
+
+
+def test_a_new_column_comes_in_after_its_neighbour() -> None:
+    arrangement = Arrangement.of(COLUMNS[1:]).adapted(COLUMNS)
+    assert keys(arrangement) == ["name", "rmse", "curve"]
+    assert keys(Arrangement.of((COLUMNS[0], COLUMNS[3])).adapted(COLUMNS)) == ["name", "rmse", "curve"]
+
+
+def test_a_column_that_nobody_decided_about_comes_into_sight_when_it_has_something_to_say() -> None:
+    quiet, telling = Column[Any]("curve", "", hidden=True), Column[Any]("curve", "")
+    arrangement = Arrangement.of((COLUMNS[0], quiet))
+    assert "curve" not in keys(arrangement)
+    assert "curve" in keys(arrangement.adapted((COLUMNS[0], telling)))
+    decided = arrangement.toggled("curve").toggled("curve")
+    assert "curve" not in keys(decided.adapted((COLUMNS[0], telling)))
+
+
+def test_columns_that_are_away_keep_their_places_when_others_are_moved() -> None:
+    arrangement = Arrangement.of(COLUMNS).adapted((COLUMNS[0], COLUMNS[3]))
+    assert keys(arrangement.moved("curve", -1)) == ["curve", "name"]
+    assert keys(arrangement.ordered(["curve", "name"]).adapted(COLUMNS)) == ["curve", "rmse", "name"]
 
 
 def test_a_choice_that_would_hide_everything_shows_everything() -> None:
-    all_hidden = Arrangement(order=("name",), hidden=frozenset({"name"}))
+    all_hidden = Arrangement(order=("name",), chosen={"name": False})
     assert all_hidden.adapted(COLUMNS[:1]).hidden == frozenset()

@@ -44,6 +44,14 @@ def test_flexible_columns_give_up_what_is_missing_down_to_their_least() -> None:
     assert fit_widths(specs, natural, {}, 10) == {"c0": 10, "c1": 4, "c2": 4}
 
 
+def test_the_widest_column_gives_up_first() -> None:
+    natural = {"c0": 9, "c1": 30, "c2": 10}
+    room = GUTTER + 2 * GAP
+    assert fit_widths(columns(1, 1, 1), natural, {}, room + 40) == {"c0": 9, "c1": 21, "c2": 10}
+    assert fit_widths(columns(1, 1, 1), natural, {}, room + 29) == {"c0": 9, "c1": 10, "c2": 10}
+    assert fit_widths(columns(1, 1, 1), natural, {}, room + 26) == {"c0": 9, "c1": 9, "c2": 8}
+
+
 def test_a_width_that_a_person_chose_is_kept() -> None:
     assert fit_widths(columns(1, 1), {"c0": 10, "c1": 10}, {"c0": 7}, GUTTER + GAP + 30)["c0"] == 7
 
@@ -55,9 +63,11 @@ def test_the_first_column_stays_while_others_scroll_out() -> None:
     assert [slot.column.key for slot in layout.slots] == ["c0", "c2", "c3"]
     assert layout.more_left
     assert not layout.more_right
-    unscrolled = place(specs, widths, GUTTER + 10 + GAP + 15, 0)
-    assert [(slot.column.key, slot.cells) for slot in unscrolled.slots] == [("c0", 10), ("c1", 10), ("c2", 3)]
+    unscrolled = place(specs, widths, GUTTER + 10 + GAP + 18, 0)
+    assert [(slot.column.key, slot.cells) for slot in unscrolled.slots] == [("c0", 10), ("c1", 10), ("c2", 6)]
     assert unscrolled.more_right
+    a_few_letters = place(specs, widths, GUTTER + 10 + GAP + 17, 0)
+    assert [slot.column.key for slot in a_few_letters.slots] == ["c0", "c1"]
 
 
 def test_half_a_number_is_not_shown() -> None:

@@ -17,7 +17,7 @@ STATES = st.builds(
         st.builds(
             Arrangement,
             order=st.lists(st.text(), unique=True).map(tuple),
-            hidden=st.frozensets(st.text()),
+            chosen=st.dictionaries(st.text(), st.booleans()),
             widths=st.dictionaries(st.text(), st.integers(1, 99)),
         ),
     ),
@@ -37,7 +37,7 @@ JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
     lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
 )
-FIELDS = ("sort", "marks", "cursor", "column", "filter", "columns", "order", "hidden", "widths")
+FIELDS = ("sort", "marks", "cursor", "column", "filter", "columns", "order", "chosen", "widths")
 
 
 @given(st.one_of(JSON, st.dictionaries(st.sampled_from(FIELDS), JSON)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import traceback
 from typing import ClassVar
 
@@ -16,6 +17,8 @@ from workbench.tui.actions import find
 from workbench.tui.frame.dialogs import DIALOG_CSS
 from workbench.tui.widgets.cells import clean, width
 
+_WIDEST = 90
+
 
 class ReportScreen(ModalScreen[None]):
     """A text to read and scroll; esc goes back."""
@@ -29,7 +32,7 @@ class ReportScreen(ModalScreen[None]):
         Binding("home,g", "edge(-1)", show=False),
         Binding("end,G", "edge(1)", show=False),
     ]
-    DEFAULT_CSS = f"ReportScreen {{ {DIALOG_CSS} & > Vertical {{ width: 90; }} }}"
+    DEFAULT_CSS = f"ReportScreen {{ {DIALOG_CSS} & > Vertical {{ width: {_WIDEST}; }} }}"
 
     def __init__(self, title: str, text: Content) -> None:
         super().__init__()
@@ -77,6 +80,19 @@ def _place_of(node: object) -> str:
     return "everywhere else" if name.endswith("Screen") else name.removeprefix("Virtual").lower()
 
 
+def _help_lines(keys: str, text: str, action_id: str, columns: int) -> list[Content]:
+    """A key's lines: what it does wraps beside it, and its id stands behind where there is room."""
+    room = max(20, min(_WIDEST, columns * 96 // 100) - 6 - width(keys))
+    wrapped = textwrap.wrap(text, room) or [""]
+    lines = [Content(wrapped[0]), *(Content(" " * width(keys) + more) for more in wrapped[1:])]
+    lines[0] = Content.assemble((keys, "bold $text-accent"), lines[0])
+    if action_id and len(wrapped[-1]) + 2 + len(action_id) > room:
+        lines.append(Content(" " * (width(keys) - 2)))
+    if action_id:
+        lines[-1] = Content.assemble(lines[-1], (f"  {action_id}", "$foreground 60%"))
+    return lines
+
+
 def help_for(screen: Screen[object]) -> ReportScreen:
     """Every key that works on `screen` at the moment, by what it belongs to."""
     groups: dict[str, list[tuple[str, str, str]]] = {}
@@ -105,13 +121,8 @@ def help_for(screen: Screen[object]) -> ReportScreen:
         lines.append(Content.assemble((group, "bold")))
         wide = max(width(keys) for keys, _, _ in groups[group])
         for keys, text, action_id in groups[group]:
-            lines.append(
-                Content.assemble(
-                    (f"  {keys}{' ' * (wide - width(keys))}  ", "bold $text-accent"),
-                    text,
-                    (f"  {action_id}", "$foreground 60%") if action_id else "",
-                )
-            )
+            padded = f"  {keys}{' ' * (wide - width(keys))}  "
+            lines += _help_lines(padded, text, action_id, screen.app.size.width)
         lines.append(Content(""))
     lines.append(
         Content.assemble(

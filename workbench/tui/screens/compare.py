@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from textual import on
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
@@ -16,36 +16,28 @@ from workbench.desk.comparison import (
     best_position,
     compare,
     distinct_names,
-    is_improvement,
     overlaid,
 )
 from workbench.desk.curves import Picture
-from workbench.directions import has_direction, is_lower_better
+from workbench.desk.scatter import plotted_metrics, plotted_parameters, scatter
 from workbench.tui.frame.screen import WorkbenchScreen
+from workbench.tui.screens.compare_columns import Row, compare_columns, metric_title
 from workbench.tui.screens.run_pane import chart_data
+from workbench.tui.screens.scatter_chart import scatter_chart
 from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.chart import Chart, ChartData
-from workbench.tui.widgets.formats import number
-from workbench.tui.widgets.table import Column, TableFilter, TableState, VirtualTable
+from workbench.tui.widgets.table import TableFilter, TableState, VirtualTable
+from workbench.tui.widgets.table.messages import RowHighlighted
 
 _NOTHING = "mark runs on screen 1 with space, then compare them with c"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A compared row with whichever of its values is best."""
-
-    compared: ComparedRow
-    best: int | None
-    baseline: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.compared.kind}s.{self.compared.key}"
+_PARAM = "params."
 
 
 class CompareScreen(WorkbenchScreen):
-    """Parameters and metrics of several runs, with differences against one, and their curves overlaid."""
+    """Parameters and metrics of several runs, with differences against one, and pictures of them.
+
+    The pictures are the runs' curves overlaid, then a metric against each parameter (`params.NAME`).
+    """
 
     NAME = "compare"
     DEFAULT_CSS = """
@@ -69,9 +61,10 @@ class CompareScreen(WorkbenchScreen):
     _baseline: str | None = None
     _shows_everything = False
     _picture = ""
+    _metric = ""
 
     def compose_body(self) -> Iterable[Widget]:
-        table: VirtualTable[Row] = VirtualTable(_columns((), 0), empty_text=_NOTHING, id="compared")
+        table: VirtualTable[Row] = VirtualTable(compare_columns((), 0), empty_text=_NOTHING, id="compared")
         frame = Vertical(table, TableFilter(table), id="table-frame")
         frame.border_title = "differences"
         curves = Vertical(Chart(id="overlay"), id="curves")
@@ -100,6 +93,7 @@ class CompareScreen(WorkbenchScreen):
         self._shows_everything = bool(state.get("everything", False))
         self.set_class(bool(state.get("curves", True)), "-curves")
         self._picture = str(state.get("picture") or "")
+        self._metric = str(state.get("metric") or "")
         sorts = TableState.from_json(state.get("table")).sorts
         self.table.restore_state(TableState(sorts=tuple(sort for sort in sorts if sort.key == "key")))
 
@@ -108,6 +102,7 @@ class CompareScreen(WorkbenchScreen):
             "everything": self._shows_everything,
             "curves": self.has_class("-curves"),
             "picture": self._picture,
+            "metric": self._metric,
             "table": TableState(sorts=self.table.sorts).to_json(),
         }
 
@@ -116,7 +111,11 @@ class CompareScreen(WorkbenchScreen):
         if action in ("baseline", "remove"):
             return count > 1
         if action in ("next_picture", "previous_picture"):
-            return self._comparison is not None and len(self._comparison.pictures) > 1
+            return len(self._pictures) > 1
+        if action == "plot":
+            return self._picture.startswith(_PARAM) or self._plotted() is not None
+        if action == "next_metric":
+            return self._picture.startswith(_PARAM)
         return action not in ("everything", "curves") or count > 0
 
     def _show(self, comparison: Comparison) -> None:
@@ -124,10 +123,11 @@ class CompareScreen(WorkbenchScreen):
         if comparison is self._comparison:
             return
         self._comparison = comparison
-        self.table.set_columns(_columns(distinct_names(comparison.runs), comparison.baseline))
+        self.table.set_columns(compare_columns(distinct_names(comparison.runs), comparison.baseline))
         self._show_rows()
-        if self._picture not in comparison.pictures:
-            self._picture = comparison.pictures[0] if comparison.pictures else ""
+        pictures = self._pictures
+        if self._picture not in pictures:
+            self._picture = pictures[0] if pictures else ""
         self._ask_picture()
         self.refresh_bindings()
 
@@ -148,12 +148,35 @@ class CompareScreen(WorkbenchScreen):
         gone = f" · {len(found.missing)} gone" if found.missing else ""
         self.query_one("#table-frame").border_title = f"{what}{against}{gone}"
 
+    @property
+    def _pictures(self) -> tuple[str, ...]:
+        """Everything that can be drawn of these runs."""
+        found = self._comparison
+        if found is None:
+            return ()
+        plotted = plotted_parameters(found) if plotted_metrics(found) else ()
+        return (*found.pictures, *(_PARAM + parameter for parameter in plotted))
+
     def _ask_picture(self) -> None:
         found = self._comparison
         if found is None or not self._picture:
             self._show_picture([])
-            return
-        self.ask("picture", partial(overlaid, self.desk, found, self._picture), self._show_picture)
+        elif self._picture.startswith(_PARAM):
+            self.forget("picture")
+            self._show_scatter(found)
+        else:
+            self.ask("picture", partial(overlaid, self.desk, found, self._picture), self._show_picture)
+
+    def _show_scatter(self, found: Comparison) -> None:
+        metrics = plotted_metrics(found)
+        if self._metric not in metrics:
+            self._metric = metrics[0]
+        runs = scatter(found, self._picture.removeprefix(_PARAM), self._metric)
+        row = next(row for row in found.rows if row.kind == "metric" and row.key == self._metric)
+        chart = self.query_one("#overlay", Chart)
+        chart.set_data(scatter_chart(runs, distinct_names(found.runs), found.baseline, best_position(row)))
+        without = f" · {runs.missing} without" if runs.missing else ""
+        self._title_picture(f"{metric_title(row)} against {runs.parameter}{without}")
 
     def _show_picture(self, pictures: list[tuple[int, Picture]]) -> None:
         found = self._comparison
@@ -161,13 +184,16 @@ class CompareScreen(WorkbenchScreen):
         chart = self.query_one("#overlay", Chart)
         places = [(names[place], picture) for place, picture in pictures if place < len(names)]
         chart.set_data(chart_data(places) if places else ChartData())
-        title = self._picture.removeprefix("metrics.").replace("_", " ") or "curves"
-        of = (
-            f" · {found.pictures.index(self._picture) + 1} of {len(found.pictures)}"
-            if found and places
-            else ""
-        )
-        self.query_one("#curves").border_title = f"{title}{of}" if places else "no curves"
+        self._title_picture(self._picture.removeprefix("metrics.").replace("_", " ") if places else "")
+
+    def _title_picture(self, title: str) -> None:
+        pictures = self._pictures
+        of = f" · {pictures.index(self._picture) + 1} of {len(pictures)}" if title else ""
+        self.query_one("#curves").border_title = clean(f"{title}{of}" if title else "no curves")
+
+    @on(RowHighlighted, "#compared")
+    def _other_row(self) -> None:
+        self.refresh_bindings()
 
     # What a person does.
 
@@ -198,6 +224,45 @@ class CompareScreen(WorkbenchScreen):
         is_alone = self.has_class("-low", "-curves-alone")
         self.call_after_refresh(self.query_one("#overlay" if is_alone else "#compared").focus)
 
+    def action_plot(self) -> None:
+        row, found = self._plotted(), self._comparison
+        before = self._picture, self._metric
+        if found is None:
+            return
+        if row is not None and row.kind == "param":
+            self._picture = _PARAM + row.key
+        elif row is not None:
+            self._metric = row.key
+            if not self._picture.startswith(_PARAM):
+                self._picture = _PARAM + plotted_parameters(found)[0]
+        if before == (self._picture, self._metric) or row is None:
+            self._picture = found.pictures[0] if found.pictures else self._picture
+        self._show_plot()
+
+    def action_next_metric(self) -> None:
+        metrics = plotted_metrics(self._comparison) if self._comparison is not None else ()
+        if metrics:
+            place = metrics.index(self._metric) if self._metric in metrics else -1
+            self._metric = metrics[(place + 1) % len(metrics)]
+            self._ask_picture()
+
+    def _plotted(self) -> ComparedRow | None:
+        """The row under the cursor, if it can be plotted."""
+        row, found = self.table.cursor_row, self._comparison
+        if row is None or found is None:
+            return None
+        able = plotted_parameters(found), plotted_metrics(found)
+        return row.compared if all(able) and row.compared.key in able[row.compared.kind == "metric"] else None
+
+    def _show_plot(self) -> None:
+        if self.has_class("-low"):
+            self.add_class("-curves-alone")
+            self.call_after_refresh(self.query_one("#overlay").focus)
+        else:
+            self.add_class("-curves")
+        self._ask_picture()
+        self.refresh_bindings()
+
     def action_next_picture(self) -> None:
         self._turn(1)
 
@@ -212,68 +277,14 @@ class CompareScreen(WorkbenchScreen):
             self.workbench.action_open_screen("runs")
 
     def _turn(self, by: int) -> None:
-        found = self._comparison
-        if found is not None and found.pictures:
-            place = found.pictures.index(self._picture) if self._picture in found.pictures else 0
-            self._picture = found.pictures[(place + by) % len(found.pictures)]
+        pictures = self._pictures
+        if pictures:
+            place = pictures.index(self._picture) if self._picture in pictures else 0
+            self._picture = pictures[(place + by) % len(pictures)]
             self._ask_picture()
+            self.refresh_bindings()
 
     def _current(self) -> int | None:
         """The position of the run whose column the cursor is on."""
         column = self.table.current_column or ""
         return int(column[3:]) if column.startswith("run") else None
-
-
-def _columns(names: Sequence[str], baseline: int) -> list[Column[Row]]:
-    return [
-        Column("key", "", value=_key, flex=1, min_width=16, max_width=26, style=_key_tone),
-        *(_run_column(place, name, is_baseline=place == baseline) for place, name in enumerate(names)),
-    ]
-
-
-def _run_column(place: int, name: str, *, is_baseline: bool) -> Column[Row]:
-    return Column(
-        f"run{place}",
-        f"{'◆ ' if is_baseline else ''}{clean(name)}",
-        value=lambda row: _text(row, place),
-        style=lambda row, _: _tone(row, place),
-        align="right",
-        flex=1,
-        min_width=12,
-        max_width=30,
-        sortable=False,
-        searchable=True,
-    )
-
-
-def _key(row: Row) -> str:
-    key = row.compared.key
-    if row.compared.kind != "metric" or not has_direction(key):
-        return key
-    return f"{key} {'↓' if is_lower_better(key) else '↑'}"
-
-
-def _key_tone(row: Row, _value: Any) -> str | None:
-    return "muted" if row.compared.kind == "param" else None
-
-
-def _text(row: Row, place: int) -> str | None:
-    compared = row.compared
-    if place >= len(compared.values):
-        return None
-    value = compared.values[place]
-    if value is None or isinstance(value, str):
-        return value
-    delta = compared.deltas[place]
-    star = "★ " if row.best == place else ""
-    if place == row.baseline or delta is None or delta != delta or delta == 0:
-        return f"{star}{number(value)}"
-    return f"{star}{number(value)} ({'+' if delta > 0 else '−'}{number(abs(delta))})"
-
-
-def _tone(row: Row, place: int) -> str | None:
-    compared = row.compared
-    if compared.kind != "metric" or place >= len(compared.deltas):
-        return None
-    better = is_improvement(compared.key, compared.deltas[place])
-    return None if better is None else "success" if better else "error"

@@ -8,6 +8,7 @@ from typing import Any
 
 from store.runs import Run
 from workbench.desk.runs import metric_names, varied_params
+from workbench.desk.sparklines import drawn_metric
 from workbench.directions import is_lower_better
 from workbench.tui.widgets.formats import duration, moment, number
 from workbench.tui.widgets.table import Column
@@ -17,21 +18,32 @@ _WORDS = {"FINISHED": "● done", "RUNNING": "◐ running", "FAILED": "✗ faile
 _SHOWN_METRICS, _SHOWN_PARAMS = 3, 3
 
 
-def run_columns(runs: Sequence[Run], versions: Mapping[str, str] = MappingProxyType({})) -> list[Column[Run]]:
+def run_columns(
+    runs: Sequence[Run],
+    versions: Mapping[str, str] = MappingProxyType({}),
+    curves: Mapping[str, Sequence[float]] = MappingProxyType({}),
+) -> list[Column[Run]]:
     """Fixed columns first, then what tells runs apart; the rest is there to be chosen.
 
-    `versions` are the registered versions made from a run, in words, by its id.
+    `versions` are the registered versions made from a run, in words, by its id; `curves` the values of a
+    metric's history, which may come later.
     """
     telling, dull = metric_names(runs)
     varied = varied_params(runs)
     params = sorted({name for run in runs for name in run.params} - set(varied))
     tags = sorted({name for run in runs for name in run.tags if not name.startswith("mlflow.")})
     several = len({run.experiment for run in runs}) > 1
+    metrics = [_metric(name, hidden=place >= _SHOWN_METRICS) for place, name in enumerate(telling)]
+    drawn = drawn_metric(runs)
+    beside = telling.index(drawn) + 1 if drawn in telling[:_SHOWN_METRICS] else _SHOWN_METRICS
     return [
         Column("name", "name", value=_name, flex=1, min_width=12, max_width=48, style=_name_tone),
-        Column("status", "status", value=_status, style=lambda run, _: status_tone(run), min_width=8),
+        Column("status", "status", value=_status, style=lambda run, _: status_tone(run), min_width=9),
         Column("started_at", "started", format=moment, descending_first=True),
-        Column("experiment", "experiment", max_width=20, hidden=not several),
+        *metrics[:beside],
+        _curve(curves, hidden=drawn is None),
+        *metrics[beside:],
+        *(_param(name, hidden=place >= _SHOWN_PARAMS) for place, name in enumerate(varied)),
         Column(
             "versions",
             "version",
@@ -40,14 +52,28 @@ def run_columns(runs: Sequence[Run], versions: Mapping[str, str] = MappingProxyT
             max_width=24,
             hidden=not any(run.run_id in versions for run in runs),
         ),
-        *(_metric(name, hidden=place >= _SHOWN_METRICS) for place, name in enumerate(telling)),
-        *(_param(name, hidden=place >= _SHOWN_PARAMS) for place, name in enumerate(varied)),
+        Column("experiment", "experiment", max_width=20, hidden=not several),
         *(_metric(name, hidden=True) for name in dull),
         *(_param(name, hidden=True) for name in params),
         *(_tag(name) for name in tags),
         Column("duration", "took", value=run_seconds, format=duration, align="right", hidden=True),
         Column("run_id", "run", value=lambda run: run.run_id[:8], hidden=True),
     ]
+
+
+def _curve(curves: Mapping[str, Sequence[float]], *, hidden: bool) -> Column[Run]:
+    """How a metric went, beside its value where that is shown."""
+    return Column(
+        "curve",
+        "curve",
+        value=lambda run: curves.get(run.run_id),
+        format=lambda _: "",
+        style=lambda *_: "accent",
+        sparkline=True,
+        lazy=True,
+        sortable=False,
+        hidden=hidden,
+    )
 
 
 def _version_tone(_run: Run, words: Any) -> str | None:

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from store.runs import NOTE_TAG, Run
 from workbench.desk.run_details import MLFLOW_PREFIX, RunDetails
+from workbench.desk.sparklines import curve_metric
 from workbench.tui.screens.run_columns import run_seconds, status_tone, status_words
 from workbench.tui.widgets.formats import duration, moment, number
 from workbench.tui.widgets.page import Cell, grid, heading, paragraph
@@ -19,7 +20,6 @@ def about_page(run: Run, details: RunDetails | None, cells: int) -> Content:
     """Who it is, how it went, what became of it."""
     tone = status_tone(run)
     facts: list[tuple[Cell, Cell]] = [
-        (("run", _LABEL), (run.run_id, "")),
         (("experiment", _LABEL), (run.experiment, "")),
         (("status", _LABEL), (status_words(run), f"$text-{tone}" if tone else "")),
         (("started", _LABEL), (moment(run.started_at), "")),
@@ -32,7 +32,10 @@ def about_page(run: Run, details: RunDetails | None, cells: int) -> Content:
     if details is not None and details.versions:
         made = ", ".join(f"{model} v{version}" for model, version in details.versions)
         facts.append((("versions", _LABEL), (made, "$text-accent")))
-    parts = [grid(facts, cells)]
+    drawn = curve_metric(run)
+    if drawn is not None:
+        facts.append((("curve", _LABEL), (f"of {drawn}", "")))
+    parts = [Content.assemble(("run  ", _LABEL), run.run_id), grid(facts, cells)]
     if run.problem:
         parts += [Content(""), paragraph(run.problem, cells, "$text-error")]
     if run.tags.get(NOTE_TAG):

@@ -18,9 +18,10 @@ from workbench.tui.frame.screen import WorkbenchScreen
 from workbench.tui.screens.run_columns import run_columns
 from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.table import Column, TableFilter, TableState, VirtualTable
-from workbench.tui.widgets.table.messages import MarksChanged, RowHighlighted, RowSelected
+from workbench.tui.widgets.table.messages import MarksChanged, RowHighlighted, RowSelected, RowsInSight
 
 if TYPE_CHECKING:
+    from workbench.desk.sparklines import Spark
     from workbench.tui.screens.run_edits import RunEdits
     from workbench.tui.screens.run_pane import RunPane
 
@@ -48,7 +49,7 @@ class RunsScreen(WorkbenchScreen):
     RunsScreen {
         #experiments-frame { width: 26; display: none; }
         #main { width: 1fr; }
-        #details { width: 50; display: none; }
+        #details { width: 46; display: none; }
         #experiments-frame, #main, #details { border: round $foreground 20%;
             border-title-color: $text-muted; height: 1fr; }
         #experiments-frame:focus-within, #main:focus-within, #details:focus-within {
@@ -68,9 +69,12 @@ class RunsScreen(WorkbenchScreen):
     _experiment = ALL
     _shows_deleted = False
     _pause: Timer | None = None
+    _sight_pause: Timer | None = None
 
     def __init__(self) -> None:
         super().__init__(classes="-details")
+        self._curves: dict[str, Spark] = {}
+        self._curves_of: dict[str, Run] = {}
 
     def compose_body(self) -> Iterable[Widget]:
         table: VirtualTable[Run] = VirtualTable(
@@ -117,7 +121,7 @@ class RunsScreen(WorkbenchScreen):
 
     @property
     def is_settled(self) -> bool:
-        return super().is_settled and self._pause is None
+        return super().is_settled and self._pause is None and self._sight_pause is None
 
     # What is shown.
 
@@ -176,7 +180,7 @@ class RunsScreen(WorkbenchScreen):
         if found is None:
             return
         runs = [run for run in found.runs if self._experiment in (ALL, run.experiment)]
-        columns = run_columns(runs, found.versions)
+        columns = run_columns(runs, found.versions, self._curves)
         are_others = [(c.key, c.hidden) for c in columns] != [(c.key, c.hidden) for c in self.table.columns]
         if are_others or found.versions is not self._versions:
             self._versions = found.versions
@@ -213,6 +217,29 @@ class RunsScreen(WorkbenchScreen):
         if action in ("rename", "note", "tag", "promote", "register"):
             return self.table.cursor_row is not None and not self._shows_deleted
         return action != "compare" or bool(self.chosen_runs())
+
+    # The curves of the runs in sight.
+
+    @on(RowsInSight, "#runs")
+    def _other_runs_in_sight(self, event: RowsInSight) -> None:
+        if self._sight_pause is not None:
+            self._sight_pause.stop()
+        self._sight_pause = self.set_timer(_PAUSE_S, partial(self._ask_curves, event.rows))
+
+    def _ask_curves(self, runs: tuple[Run, ...]) -> None:
+        from workbench.desk.sparklines import read_sparks
+
+        desk, self._sight_pause = self.desk, None
+        unread = [run for run in runs if run.stepped and self._curves_of.get(run.run_id) is not run]
+        if unread:
+            self.ask("curves", partial(read_sparks, desk, unread), partial(self._show_curves, unread))
+
+    def _show_curves(self, runs: list[Run], read: Mapping[str, Spark]) -> None:
+        self._curves_of.update((run.run_id, run) for run in runs)
+        others = {run_id for run_id, spark in read.items() if spark != self._curves.get(run_id)}
+        if others:
+            self._curves.update(read)
+            self.table.redraw_rows(others)
 
     # The run under the cursor.
 

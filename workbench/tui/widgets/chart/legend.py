@@ -32,7 +32,8 @@ def nearest_point(points: Points, x: float, frame: Frame) -> tuple[float, float]
         if place == len(xs) or (place > 0 and x - xs[place - 1] <= xs[place] - x):
             place -= 1
     slack = (frame.right - frame.left) * 0.01
-    return (xs[place], points.y[place]) if xs[0] - slack <= x <= xs[-1] + slack else None
+    first, last = (xs[0], xs[-1]) if points.is_sorted else (min(xs), max(xs))
+    return (xs[place], points.y[place]) if first - slack <= x <= last + slack else None
 
 
 def draw_legend(
@@ -109,6 +110,8 @@ def _wrapped(
 
 def x_text(data: ChartData, view: ChartView, x: float) -> str:
     """An x as the cursor's line gives it."""
+    if data.x_names:
+        return clean(data.x_names[min(len(data.x_names) - 1, max(0, round(x)))])
     if data.x_kind == "time":
         return time_text(x, view.zone)
     if data.x_kind == "log":

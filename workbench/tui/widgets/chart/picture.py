@@ -26,6 +26,7 @@ class Picture:
         self.glyphs: list[dict[int, tuple[str, int]]] = [{} for _ in range(rows)]
         self.owner_styles: dict[int, Style] = {NOBODY: styles.base}
         self._glyph_owners: dict[Style, int] = {}
+        self._lettered: set[tuple[int, int]] = set()
 
     def is_free(self, row: int, column: int) -> bool:
         return column not in self.glyphs[row] and self._has_no_line(row * self.columns + column)
@@ -53,7 +54,7 @@ class Picture:
     def vertical(self, column: int, glyph: str, label: str, style: Style) -> None:
         """A line from top to bottom, behind the series, its label beside it in the lowest row with room."""
         for row in range(self.rows):
-            if self._has_no_line(row * self.columns + column):
+            if self._has_no_line(row * self.columns + column) and (row, column) not in self._lettered:
                 self.put(row, column, glyph, style)
         size = width(label) + 1
         if not label:
@@ -75,6 +76,7 @@ class Picture:
             self.put(row, column, character, style)
             for place in range(1, cells):
                 self.put(row, column + place, "", style)
+            self._lettered.update((row, column + place) for place in range(cells))
             column += cells
 
     def message(self, text: str, style: Style) -> None:

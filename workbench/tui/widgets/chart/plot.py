@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from workbench.tui.widgets.cells import clean, fit, width
+from workbench.tui.widgets.cells import clean, clip, fit, width
 from workbench.tui.widgets.chart.axis import Tick, linear_ticks, log_ticks, time_ticks
 from workbench.tui.widgets.chart.canvas import Frame
 from workbench.tui.widgets.chart.legend import draw_legend, nearest_point
@@ -170,6 +170,9 @@ def _y_ticks(frame: Frame, rows: int, *, y_log: bool) -> list[Tick]:
 
 
 def _x_ticks(data: ChartData, view: ChartView, frame: Frame, columns: int) -> list[Tick]:
+    if data.x_names:
+        room = max(1, columns // len(data.x_names) - 2)
+        return [Tick(place, clip(clean(name), room)) for place, name in enumerate(data.x_names)]
     if data.x_kind == "time":
         return time_ticks(frame.left, frame.right, columns // 14, view.zone)
     make = log_ticks if data.x_kind == "log" else linear_ticks
@@ -210,12 +213,13 @@ def _x_axis(
         if not 0 <= column < columns:
             continue
         rule[column] = "┬"
-        start = min(max(0, column - len(tick.label) // 2), columns - len(tick.label))
-        if end + 1 < start and start + len(tick.label) <= room:
-            labels[start : start + len(tick.label)] = tick.label
-            end = start + len(tick.label)
+        size = width(tick.label)
+        start = min(max(0, column - size // 2), columns - size)
+        if size and end + 1 < start and start + size <= room:
+            labels[start : start + size] = [tick.label, *[""] * (size - 1)]
+            end = start + size
     if room < columns:
-        labels[columns - width(title) :] = title
+        labels[columns - width(title) :] = [title]
     corner = " " * (gutter - 1)
     drawn = [Strip([Segment(corner + "└" + "".join(rule), styles.axis)])] if lines == 2 else []
     if lines:

@@ -64,6 +64,9 @@ class ChartData:
     marks: Sequence[Mark] = ()
     x_kind: XKind = "linear"
     x_title: str = ""
+    x_names: Sequence[str] = ()
+    """What stands on the x axis at 0, 1, 2… in place of numbers."""
+
     y_range: tuple[float | None, float | None] = (None, None)
     """Ends of the y axis that don't follow the points, such as (0, None)."""
 

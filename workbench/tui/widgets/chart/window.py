@@ -75,7 +75,9 @@ class ChartView:
 
 
 def whole_x(data: ChartData, points: Iterable[Points]) -> tuple[float, float]:
-    """The range that all points take."""
+    """The range that all points take; with names, half a place more on either side."""
+    if data.x_names:
+        return -0.5, len(data.x_names) - 0.5
     ends = [end for each in points if each.x for end in (min(each.x), max(each.x))]
     if not ends:
         ends = [mark.x for mark in data.marks] or [0.0, 1.0]

@@ -59,8 +59,11 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
         hidden = self._arrangement.hidden
         return [
             Option(Content(f"{HIDDEN if key in hidden else SHOWN} {self._titles[key]}"), id=key)
-            for key in self._arrangement.order
+            for key in self._order()
         ]
+
+    def _order(self) -> list[str]:
+        return [key for key in self._arrangement.order if key in self._titles]
 
     def on_option_list_option_selected(self) -> None:
         self.dismiss(self._arrangement)
@@ -81,11 +84,10 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
         key = self._key()
         if key is None:
             return
-        order = list(self._arrangement.order)
+        order = self._order()
         position = order.index(key)
         order.insert(min(len(order) - 1, max(0, position + by)), order.pop(position))
-        arrangement = Arrangement(tuple(order), self._arrangement.hidden, self._arrangement.widths)
-        self._show(arrangement, key)
+        self._show(self._arrangement.ordered(order), key)
 
     def action_reset(self) -> None:
         self._show(Arrangement.of(self._columns), self._key())
@@ -95,11 +97,12 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
 
     def _key(self) -> str | None:
         highlighted = self.query_one(OptionList).highlighted
-        return None if highlighted is None else self._arrangement.order[highlighted]
+        return None if highlighted is None else self._order()[highlighted]
 
     def _show(self, arrangement: Arrangement, key: str | None) -> None:
         self._arrangement = arrangement
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(self._options())
-        options.highlighted = arrangement.order.index(key) if key in arrangement.order else 0
+        order = self._order()
+        options.highlighted = order.index(key) if key in order else 0

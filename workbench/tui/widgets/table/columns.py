@@ -56,6 +56,9 @@ class Column(Generic[RowT]):
     sparkline: bool = False
     """Values are sequences of numbers, drawn as bars and sorted by the last of them that is finite."""
 
+    lazy: bool = False
+    """Its values are read once their rows are in sight: the table then tells which are (`RowsInSight`)."""
+
     hidden: bool = False
     """Not shown until a person chooses it."""
 
@@ -76,39 +79,38 @@ class Column(Generic[RowT]):
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Which columns are shown, in which order and how wide: a person's choice over the columns' own."""
+    """Which columns are shown, in which order and how wide: a person's choice over the columns' own.
+
+    It holds for columns that come and go: what was chosen of one that isn't there is kept until it is back.
+    """
 
     order: tuple[str, ...] = ()
-    hidden: frozenset[str] = field(default_factory=frozenset)
+    hidden: frozenset[str] = field(default_factory=frozenset, compare=False)
+    """What follows for the columns that there are: those not shown, by choice or by themselves, or away."""
+
     widths: Mapping[str, int] = field(default_factory=dict)
+    chosen: Mapping[str, bool] = field(default_factory=dict)
+    """By key, whether a person wants to see the column; of any other the column itself decides."""
 
     @classmethod
     def of(cls, columns: Iterable[Column[Any]]) -> Arrangement:
         """The columns as their specifications have them."""
-        columns = tuple(columns)
-        return cls(
-            order=tuple(column.key for column in columns),
-            hidden=frozenset(column.key for column in columns if column.hidden),
-        )
+        return cls().adapted(tuple(columns))
 
     def adapted(self, columns: Sequence[Column[Any]]) -> Arrangement:
-        """The same choice for other columns: unknown keys go, new columns come in after their neighbour."""
-        keys = [column.key for column in columns]
-        known = set(keys)
-        order = [key for key in self.order if key in known]
+        """The same choice for other columns; those that are new come in after their neighbour."""
+        order = list(self.order)
         listed = set(order)
-        for position, key in enumerate(keys):
-            if key not in listed:
-                before = keys[position - 1] if position else None
-                order.insert(order.index(before) + 1 if before is not None else 0, key)
-                listed.add(key)
-        new_and_hidden = {column.key for column in columns if column.hidden and column.key not in self.order}
-        hidden = (self.hidden & known) | new_and_hidden
-        return Arrangement(
-            order=tuple(order),
-            hidden=frozenset(hidden) if len(hidden) < len(known) else frozenset(),
-            widths={key: cells for key, cells in self.widths.items() if key in known},
-        )
+        for position, column in enumerate(columns):
+            if column.key not in listed:
+                before = order.index(columns[position - 1].key) + 1 if position else 0
+                order.insert(before, column.key)
+                listed.add(column.key)
+        away = listed - {column.key for column in columns}
+        hidden = {column.key for column in columns if not self.chosen.get(column.key, not column.hidden)}
+        if len(hidden) == len(columns):
+            hidden = set()
+        return replace(self, order=tuple(order), hidden=frozenset(hidden | away))
 
     def shown(self, columns: Iterable[Column[RowT]]) -> list[Column[RowT]]:
         """The columns to draw, in order."""
@@ -132,9 +134,16 @@ class Arrangement:
         """With column `key` hidden if it is shown and shown if it is hidden; the last one shown stays."""
         if key not in self.order:
             return self
-        if key not in self.hidden and len(self.order) - len(self.hidden) <= 1:
+        is_hidden = key in self.hidden
+        if not is_hidden and len(self.order) - len(self.hidden) <= 1:
             return self
-        return replace(self, hidden=self.hidden ^ {key})
+        return replace(self, hidden=self.hidden ^ {key}, chosen={**self.chosen, key: is_hidden})
+
+    def ordered(self, keys: Iterable[str]) -> Arrangement:
+        """With `keys` in this order in the places that they have together; all others stay where they are."""
+        wanted = list(keys)
+        moved, following = set(wanted), iter(wanted)
+        return replace(self, order=tuple(next(following) if key in moved else key for key in self.order))
 
     def resized(self, key: str, cells: int | None) -> Arrangement:
         """With column `key` `cells` wide; None gives it back its own width."""

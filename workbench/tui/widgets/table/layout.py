@@ -14,6 +14,7 @@ GUTTER = 3
 
 GAP = 2
 _ARROW = 2  # a blank and the arrow that a sorted column shows behind its title
+_LEAST_CUT = 6
 Zone = Literal["gutter", "column", "edge"]
 
 _ROWS_MEASURED = 120
@@ -65,31 +66,44 @@ def natural_width(column: Column[Any], rows: Sequence[Any]) -> int:
 def fit_widths(
     columns: Sequence[Column[Any]], natural: Mapping[str, int], chosen: Mapping[str, int], available: int
 ) -> dict[str, int]:
-    """Widths of the columns in `available` cells: flexible ones share what is left or is missing.
+    """Widths of the columns in `available` cells: flexible ones share what is left, the widest give up first.
 
     A person's `chosen` widths are kept as they are.
     """
     widths = {column.key: chosen.get(column.key, natural[column.key]) for column in columns}
     flexible = [column for column in columns if column.flex > 0 and column.key not in chosen]
     spare = available - GUTTER - sum(widths.values()) - GAP * max(0, len(columns) - 1)
-    while spare and flexible:
+    if spare >= 0:
         weights = sum(column.flex for column in flexible)
-        shared = spare
-        for column in list(flexible):
-            share = _share(spare, column.flex, weights)
-            weights -= column.flex
-            wanted = max(column.min_width, widths[column.key] + share)
-            if wanted == column.min_width:
-                flexible.remove(column)
-            spare -= wanted - widths[column.key]
-            widths[column.key] = wanted
-        if spare >= 0 or spare == shared:
-            break
+        for column in flexible:
+            share = spare * column.flex // weights
+            widths[column.key] += share
+            spare, weights = spare - share, weights - column.flex
+    elif flexible:
+        widths |= _levelled(flexible, widths, sum(widths[column.key] for column in flexible) + spare)
     return widths
 
 
-def _share(spare: int, flex: int, weights: int) -> int:
-    return spare * flex // weights if spare >= 0 else -(-spare * flex // weights)
+def _levelled(columns: Sequence[Column[Any]], widths: Mapping[str, int], room: int) -> dict[str, int]:
+    """Widths of at most `room` together, no column below its least: what is above a level comes down."""
+
+    def at(level: int) -> dict[str, int]:
+        return {c.key: max(min(c.min_width, widths[c.key]), min(widths[c.key], level)) for c in columns}
+
+    low, high = 0, max(widths[column.key] for column in columns)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if sum(at(middle).values()) <= room:
+            low = middle
+        else:
+            high = middle - 1
+    levelled = at(low)
+    rest = room - sum(levelled.values())
+    for column in columns:
+        if rest > 0 and levelled[column.key] == low < widths[column.key]:
+            levelled[column.key] += 1
+            rest -= 1
+    return levelled
 
 
 def place(columns: Sequence[Column[Any]], widths: Mapping[str, int], available: int, skipped: int) -> Layout:
@@ -99,8 +113,9 @@ def place(columns: Sequence[Column[Any]], widths: Mapping[str, int], available: 
     x = GUTTER
     for column in (*columns[:1], *columns[1 + skipped :]):
         cells = min(widths[column.key], available - x)
-        if cells <= 0 or (cells < widths[column.key] and column.align != "left" and slots):
-            break  # half a number says nothing
+        is_cut = cells < widths[column.key]
+        if cells <= 0 or (is_cut and slots and (column.align != "left" or cells < _LEAST_CUT)):
+            break  # half a number says nothing, and neither do a few letters
         slots.append(Slot(column, x, cells))
         x += cells + GAP
     last = slots[-1] if slots else None

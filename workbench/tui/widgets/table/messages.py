@@ -43,6 +43,14 @@ class RowSelected(TableMessage):
         self.row = row
 
 
+class RowsInSight(TableMessage):
+    """Other rows are in sight, of a table with a lazy column in sight."""
+
+    def __init__(self, table: Widget, rows: tuple[Any, ...]) -> None:
+        super().__init__(table)
+        self.rows = rows
+
+
 class MarksChanged(TableMessage):
     """Other rows are marked."""
 

@@ -33,7 +33,7 @@ class TableState:
         if self.arrangement is not None:
             data["columns"] = {
                 "order": list(self.arrangement.order),
-                "hidden": sorted(self.arrangement.hidden),
+                "chosen": dict(self.arrangement.chosen),
                 "widths": dict(self.arrangement.widths),
             }
         return data
@@ -58,14 +58,18 @@ class TableState:
 
 
 def _arrangement(data: Mapping[Any, Any]) -> Arrangement:
-    widths = data.get("widths")
+    widths, chosen = data.get("widths"), data.get("chosen")
     return Arrangement(
         order=tuple(dict.fromkeys(_texts(data.get("order")))),
-        hidden=frozenset(_texts(data.get("hidden"))),
         widths={
             key: cells
             for key, cells in (widths.items() if isinstance(widths, Mapping) else ())
             if isinstance(key, str) and isinstance(cells, int) and cells > 0
+        },
+        chosen={
+            key: is_shown
+            for key, is_shown in (chosen.items() if isinstance(chosen, Mapping) else ())
+            if isinstance(key, str) and isinstance(is_shown, bool)
         },
     )
 

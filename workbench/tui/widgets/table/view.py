@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from operator import attrgetter, is_
 from typing import ClassVar, Generic
 
 from textual.geometry import Size
@@ -34,6 +34,7 @@ from workbench.tui.widgets.table.messages import (
     MarksChanged,
     RowHighlighted,
     RowSelected,
+    RowsInSight,
     SortChanged,
 )
 from workbench.tui.widgets.table.order import Sort
@@ -45,7 +46,7 @@ _CACHED_LINES = 2000
 _FILTER_SLICE_S = 0.004
 
 
-class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
+class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     """Tens of thousands of rows at the cost of those in sight.
 
     Rows are given as snapshots; cursor, marks and scrolling follow the rows' ids from one to the next.
@@ -94,6 +95,7 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
     MarksChanged = MarksChanged
     RowHighlighted = RowHighlighted
     RowSelected = RowSelected
+    RowsInSight = RowsInSight
     SortChanged = SortChanged
 
     def __init__(
@@ -119,6 +121,7 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         self._cursor_id: str | None = None
         self._wanted_cursor: str | None = None
         self._highlighted: str | None = None
+        self._in_sight: tuple[RowT, ...] = ()
         self._marks: frozenset[str] = frozenset()
         self._column_key: str | None = None
         self._filter_text = ""
@@ -206,6 +209,11 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         if self._marks:
             self._set_marks(self._marks - (before - frozenset(self._rows.ids)))
         self._rows_moved(index, line)
+
+    def redraw_rows(self, row_ids: Collection[str]) -> None:
+        """What lazy columns show of these rows has come, or is another."""
+        self._cache = {key: drawn for key, drawn in self._cache.items() if key[0] not in row_ids}
+        self.lines_changed()
 
     def set_empty_text(self, text: str) -> None:
         """Say something else where there are no rows."""
@@ -327,6 +335,8 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
             self._row_line(position, layout, styles, has_thumb=line in bar)
             for line, position in enumerate(shown)
         )
+        if any(slot.column.lazy for slot in layout.slots):
+            self._tell_in_sight(tuple(self._rows.rows[position] for position in shown))
         if not shown:
             lines.append(draw_message(self._why_empty(), size.width, styles.status))
         blank = Strip.blank(size.width, styles.row)
@@ -488,6 +498,11 @@ class TableView(LinePainter, ScrollView, Generic[RowT], can_focus=True):
         top = max(0, min(top, self.row_count - page))
         if top != round(self.scroll_y):
             self.scroll_to(y=top, animate=False, force=True)
+
+    def _tell_in_sight(self, rows: tuple[RowT, ...]) -> None:
+        if len(rows) != len(self._in_sight) or not all(map(is_, rows, self._in_sight)):
+            self._in_sight = rows
+            self.post_message(RowsInSight(self, rows))
 
     def _tell_highlighted(self) -> None:
         if self._cursor_id != self._highlighted:
