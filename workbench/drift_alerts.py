@@ -10,8 +10,8 @@ from store.alerts import Severity, clear_alert, raise_alert
 from store.findings import Finding, recent
 
 if TYPE_CHECKING:
-    from pipelines.drift.live import Watched
     from pipelines.drift.report import DriftReport
+    from pipelines.drift.windows import Watched
     from store.layout import Layout
     from store.slices import Key
 

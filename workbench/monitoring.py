@@ -19,7 +19,8 @@ from store.errors import BusyError, UsageError, WorkbenchError
 from store.layout import SETTINGS_FILE
 
 if TYPE_CHECKING:
-    from pipelines.drift.live import LiveDrift, Watched
+    from pipelines.drift.live import LiveDrift
+    from pipelines.drift.windows import Watched
     from pipelines.monitor_settings import MonitorSettings
     from pipelines.settings import PipelineSettings
     from store.findings import Finding
@@ -262,7 +263,7 @@ class Monitor:
 
     def _watched(self, project: Project, key: Key) -> Watched | None:
         """A version with its reference and settings; None without reference."""
-        from pipelines.drift.live import Watched
+        from pipelines.drift.windows import Watched
         from store.references import read_reference, reference_path
 
         seen = self._seen.setdefault(key, _Seen())

@@ -56,9 +56,10 @@ def weigh(feature: FeatureProfile, reference: Counts, current: Counts) -> Eviden
     if feature.is_categorical:
         table = _category_table(reference, current)
         outcomes.append(chi_square(*table.for_test))
-        outcomes.append(
-            unseen_categories(current.unseen, _present(current), unseen_rate(_present(reference), table.rare))
-        )
+        if current.unseen:
+            # Without a new value this test can't fire, and to count it would halve the level of the other.
+            rate = unseen_rate(_present(reference), table.rare)
+            outcomes.append(unseen_categories(current.unseen, _present(current), rate))
         statistics["unseen"] = _share(current.unseen, current.n)
         shape = outcomes[0]
         p_values = [outcome.p_value for outcome in outcomes]

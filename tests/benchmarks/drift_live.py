@@ -16,7 +16,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipelines.drift.live import LiveDrift, Watched
+from pipelines.drift.live import LiveDrift
+from pipelines.drift.windows import Watched
 from pipelines.monitor_settings import MonitorSettings
 from store.layout import Layout
 from store.references import read_reference

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.drift.own_reference import with_own_reference
 from store.alerts import LIVE, list_alerts
 from store.findings import read_report, recent
 from store.fold import fold
@@ -42,14 +43,18 @@ class Shop:
         self.rng = np.random.default_rng(6)
         self.monitor = Monitor(root)
 
-    def publish(self, version: int = 1) -> None:
+    def publish(self, version: int = 1, *, spring: float = 0.0, segments: Sequence[str] = ()) -> None:
+        """Train a version; it is by so many degrees warmer in spring."""
         temp, season, hum = self.rows(5000)
+        temp = temp + spring * (season == "spring")
+        columns = {"temp": temp, "season": season, "hum": hum}
         profile = build_profile(
-            {"temp": temp, "season": season, "hum": hum},
+            columns,
             {"temp": "numeric", "season": "categorical", "hum": "numeric"},
             temp * 10,
             task="regression",
         )
+        profile = with_own_reference(profile, columns, temp * 10, segments=segments)
         publish_reference(self.layout, "bikes", version, profile)
 
     def rows(self, n: int, shift: float = 0.0) -> tuple[Any, Any, Any]:
@@ -179,6 +184,54 @@ def test_segments(tmp_path: Path) -> None:
     assert by_segment["season=fall"] == "ok"
     messages = [one.message for one in list_alerts(shop.layout, states=LIVE)]
     assert any("where season=spring" in message for message in messages)
+
+
+def test_a_segment_is_compared_with_the_references_rows_of_it(tmp_path: Path) -> None:
+    """Spring is always warmer: no drift of spring; spring as cool as fall is."""
+    shop = Shop(tmp_path, 'segments = ["season"]')
+    shop.publish(spring=15, segments=["season"])
+    end = NOON + HOUR
+    for minute in (10, 20):
+        shop.ask(800, NOON + timedelta(minutes=minute), season="spring", shift=15)
+        shop.ask(800, NOON + timedelta(minutes=minute), season="fall")
+    shop.look(end + timedelta(minutes=1))
+    judged = {one.segment: one for one in recent(shop.layout, limit=3)}
+    assert judged["season=spring"].features["temp"]["severity"] == "ok"
+    assert judged["season=fall"].prediction is not None
+    assert judged["season=fall"].prediction["severity"] == "ok"
+    for minute in (10, 20):
+        shop.ask(800, end + timedelta(minutes=minute), season="spring")
+    now = end + HOUR
+    report = shop.monitor.current(KEY, segment=Segment("season", "spring"), now=now)
+    assert 2300 < report["reference_rows"] < 2700
+    assert report["features"][0]["severity"] == "critical"
+    assert report["features"][0]["reference"]["mean"] == pytest.approx(35, abs=1)
+    assert report["note"] is None
+    assert (
+        "keeps no rows where season=winter"
+        in (shop.monitor.current(KEY, segment=Segment("season", "winter"), now=now)["note"])
+    )
+
+
+def test_a_reference_without_segments_is_compared_with_as_a_whole_and_says_so(shop: Shop) -> None:
+    shop.ask(800, NOON, season="spring")
+    shop.look(NOON + timedelta(minutes=1))
+    report = shop.monitor.current(KEY, segment=Segment("season", "spring"), now=NOON + HOUR / 2)
+    assert report["reference_rows"] == 5000
+    assert report["current_rows"] == 800
+    assert "keeps no rows by season" in report["note"]
+    assert "workbench monitor profile bikes/1" in report["note"]
+
+
+def test_the_days_before_as_baseline_of_a_segment(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, 'baseline = "1d"\nsegments = ["season"]')
+    shop.publish()
+    for hour in range(4):
+        shop.ask(600, NOON + HOUR * hour, season="spring", shift=15)
+        shop.ask(600, NOON + HOUR * hour, season="fall")
+    shop.look(NOON + HOUR * 4 + timedelta(minutes=1))
+    newest = {one.segment: one.features["temp"]["severity"] for one in recent(shop.layout, limit=3)}
+    assert newest == {"": "ok", "season=spring": "ok", "season=fall": "ok"}
 
 
 def test_the_days_before_as_baseline(tmp_path: Path) -> None:
