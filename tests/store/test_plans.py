@@ -102,7 +102,8 @@ def test_a_plan_gives_the_same_bits(models: Any, kind: str, name: str, data: Any
     assert model.plan is not None
     n_rows = data.draw(st.sampled_from([1, 2, 5, 17, MOST_ROWS, MOST_ROWS + 1, 1000, 2500]))
     seed = data.draw(st.integers(0, 2**32 - 1))
-    special = data.draw(st.floats(allow_nan=False, allow_infinity=False, width=32))
+    # Larger ones pass the end of float32 when they are scaled, which scikit-learn refuses.
+    special = data.draw(st.floats(-(2.0**120), 2.0**120, width=32))
     rows = X[np.random.default_rng(seed).integers(0, len(X), n_rows)].copy()
     rows[0, data.draw(st.integers(0, WIDTH - 1))] = special
     planned = answers(model, rows)
