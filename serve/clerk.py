@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -40,6 +41,8 @@ LOOK_SECONDS = 5.0
 """How often at most what is new in the log is looked at beside."""
 REST_SECONDS = 600.0
 """How often it is looked at when nothing is new: silence is news too."""
+_FRUGAL = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
+"""Environment that has the helper give memory back: it needs much for a moment only."""
 _BORDER_SECONDS = 1.0
 """How long it may take to get to the border of a transaction."""
 
@@ -150,6 +153,7 @@ class Clerk:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env={**_FRUGAL, **os.environ},
         )
         setup = {
             "root": str(self._layout.root),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.errors import ModelLoadError
 from store.estimator_parts import check_trees
+from store.skops_public import public_types
 from store.trust import SKOPS_TYPES, file_digest, trusted_values
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _load_skops(file: ModelFile, path: Path, trusted_types: Collection[str], lay
     except Exception as error:
         raise _broken(path, error) from error
     unknown = set(untrusted) - SKOPS_TYPES - set(trusted_types) - trusted_values(layout, "type")
+    unknown -= public_types(unknown)
     if unknown and file.code_dir is not None:
         unknown -= _import_code(file.code_dir, unknown, layout)
     if unknown:
