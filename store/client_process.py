@@ -124,7 +124,7 @@ class _Running:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the child
         files = _folder_of_copies()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "store.client_worker", uri, str(IDLE_S)],
+            [sys.executable, "-P", "-m", "store.client_worker", uri, str(IDLE_S), files],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -1,19 +1,20 @@
-"""The child process that has MLflow's client: `python -m store.client_worker URI IDLE_S`.
+"""The child process that has MLflow's client: `python -m store.client_worker URI IDLE_S FOLDER`.
 
-It is asked over its stdin and answers over its stdout, several calls at a time, and ends when its parent
-does or when nobody has asked for a while.
+It is asked over its stdin and answers over its stdout, several calls at a time; what it fetches is in FOLDER.
+It ends when its parent does or when nobody has asked for a while.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 from store.client_pipe import Call, Failure, Farewell, Message, Reply, receive, send
 from store.client_reach import check_reachable
@@ -26,8 +27,9 @@ _GLANCE_S = 2.0
 class Worker:
     """Answers the calls that come in on `calls`, to `replies`."""
 
-    def __init__(self, uri: str, calls: int, replies: int, *, idle_s: float) -> None:
+    def __init__(self, uri: str, calls: int, replies: int, *, idle_s: float, copies: str = "") -> None:
         self._uri = uri
+        self._copies = copies
         self._idle_s = idle_s
         self._calls = calls
         self._replies = replies
@@ -47,12 +49,12 @@ class Worker:
                     try:
                         call = receive(self._calls)
                     except (EOFError, OSError):
-                        os._exit(0)  # also where a call hangs
+                        self._end()  # also where a call hangs
                     with self._lock:
                         self._answering += 1
                     pool.submit(self._answer, call)
                 elif os.getppid() != parent:
-                    os._exit(0)
+                    self._end()
                 elif self._is_idle():
                     self._send(Farewell())
                     os._exit(0)
@@ -78,7 +80,13 @@ class Worker:
             try:
                 send(self._replies, message)
             except OSError:
-                os._exit(0)
+                self._end()
+
+    def _end(self) -> NoReturn:
+        """Nobody is there any more, so what was fetched for them may go."""
+        if self._copies:
+            shutil.rmtree(self._copies, ignore_errors=True)
+        os._exit(0)
 
     def _part(self, name: str) -> Any:
         with self._opening:  # both share one client, made once
@@ -98,7 +106,7 @@ def main() -> None:
     silence = os.open(os.devnull, os.O_RDONLY)
     os.dup2(silence, 0)
     os.dup2(2, 1)  # what a library prints is no answer
-    Worker(sys.argv[1], calls, replies, idle_s=float(sys.argv[2])).run()
+    Worker(sys.argv[1], calls, replies, idle_s=float(sys.argv[2]), copies=sys.argv[3]).run()
 
 
 if __name__ == "__main__":
