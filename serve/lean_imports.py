@@ -17,9 +17,11 @@ from typing import Any
 from store.skops_public import TRUSTED_TYPES, light_lists
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_LEFT_OUT = ("pandas", "dask")
-"""scikit-learn's support of other array types brings them along."""
+_LEFT_OUT = ("pandas", "dask", "rich")
+"""scikit-learn's support of other array types, and of progress bars, brings them along."""
 _STATISTICS = "scipy.stats"
+_NUMPYS_TOOLS = ("f2py", "testing")
+"""scipy looks at every name in numpy, which imports these when they are looked at."""
 _SERVED = ("linear_model", "ensemble", "compose", "impute", "calibration", "naive_bayes", "neural_network")
 """Parts of scikit-learn that most models are of, with all that these import."""
 
@@ -41,11 +43,14 @@ def import_model_libraries() -> None:
     grow too large are left out: they are a client's, who is told that the answer is no number.
     """
     warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
-    if any(name in sys.modules for name in ("sklearn", "skops", _STATISTICS, *_LEFT_OUT)):
+    if any(name in sys.modules for name in ("sklearn", "skops", _STATISTICS)):
         import_module("skops.io")
         return
     for name in _LEFT_OUT:
-        sys.modules[name] = None  # type: ignore[assignment]
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    numpy = import_module("numpy")
+    for name in _NUMPYS_TOOLS:
+        vars(numpy).setdefault(name, _NotYet(f"numpy.{name}"))
     sys.modules[_STATISTICS] = _StatisticsLater(_STATISTICS)
     sys.modules[TRUSTED_TYPES] = light_lists()
     try:
@@ -68,6 +73,14 @@ def _give_back() -> None:
             del sys.modules[name]
     if isinstance(sys.modules.get(_STATISTICS), _StatisticsLater):
         del sys.modules[_STATISTICS]
+    numpy = import_module("numpy")
+    for name in _NUMPYS_TOOLS:
+        if isinstance(vars(numpy).get(name), _NotYet):
+            delattr(numpy, name)
+
+
+class _NotYet(ModuleType):
+    """A module that nobody has asked for."""
 
 
 class _StatisticsLater(ModuleType):
