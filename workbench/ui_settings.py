@@ -25,7 +25,10 @@ class UiSettings(Settings):
     """Smooth scrolling and other movement; off, for each frame travels over the wire."""
 
     on_quit: Literal["ask", "stop", "leave"] = "ask"
-    """What quitting does with a server that was started here: `ask`, `stop` it or `leave` it running."""
+    """What quitting does with a server or watcher started here: `ask`, `stop` it or `leave` it running."""
+
+    watch: bool = True
+    """Watch the data from when the UI opens, where nobody does; what becomes of it then, `on_quit` says."""
 
     read_only: bool = False
     """Look, and change nothing: no deletions, promotions, starts or stops."""

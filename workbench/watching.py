@@ -42,6 +42,16 @@ class WatcherInfo:
             problems=values["problems"],
         )
 
+    def notes(self, local_time: Callable[[datetime], str]) -> list[str]:
+        """What its pipelines wait for, and when their schedules come next, in sentences without an end."""
+        notes = [f"{row['name']} waits for {row['waits_for']}" for row in self.pipelines if row["waits_for"]]
+        for key, words in (("next_training", "is trained"), ("next_scoring", "has its files scored")):
+            for row in self.pipelines:
+                due = row.get(key)
+                if due is not None and datetime.fromisoformat(due) > self.heartbeat:
+                    notes.append(f"{row['name']} {words} at {local_time(datetime.fromisoformat(due))}")
+        return [*notes, *(f"{name} fails: {text}" for name, text in (self.problems or {}).items())]
+
     def as_json(self) -> dict[str, Any]:
         """The watcher in `status --json`."""
         return {

@@ -1,4 +1,4 @@
-"""`workbench jobs`: trainings, running and past."""
+"""`workbench jobs`: trainings and scorings by the clock, running and past."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _STYLES = {
 
 @click.group()
 def jobs() -> None:
-    """Trainings, running and past."""
+    """Trainings and scorings by the clock, running and past."""
 
 
 @jobs.command("list")
-@click.option("--pipeline", "-p", metavar="NAME", help="Only trainings of this pipeline.")
+@click.option("--pipeline", "-p", metavar="NAME", help="Only those of this pipeline.")
 @click.option("--state", multiple=True, type=click.Choice(list(_STYLES)), help="Only in this state.")
 @click.option("--limit", "-n", type=click.IntRange(0), default=50, show_default=True, help="0 for all.")
 @json_option
@@ -55,6 +55,7 @@ def list_(
     columns = [
         Column("job", style="cyan"),
         Column("pipeline", flexible=True),
+        Column("kind", style="dim"),
         Column("state"),
         Column("trigger", style="dim"),
         Column("took", "right"),
@@ -66,6 +67,7 @@ def list_(
         [
             job.id,
             job.pipeline,
+            job.kind,
             _state_and_share(layout, job),
             job.trigger,
             duration(job),
@@ -76,6 +78,21 @@ def list_(
         for job in found
     ]
     print_table(columns, rows)
+    _say_what_waits(layout)
+
+
+def _say_what_waits(layout: Layout) -> None:
+    """On stderr, why what is queued or due does not run, and when schedules come next."""
+    from store.jobs import list_jobs
+    from workbench.output import local_time, say
+    from workbench.watching import running_watcher
+
+    watcher = running_watcher(layout)
+    if watcher is not None:
+        for note in watcher.notes(local_time):
+            say(f"{note}.")
+    elif list_jobs(layout, states=("queued",), limit=1):
+        say("Nobody watches this project; run the queue with: workbench watch")
 
 
 @jobs.command()
@@ -96,6 +113,7 @@ def show(invocation: Invocation, job: str, as_json: bool) -> None:
     print_title(found.pipeline, found.id)
     print_pairs(
         [
+            ("kind", found.kind),
             ("state", state_cell(found)),
             ("progress", _progress_words(invocation.layout, found) or MISSING),
             ("trigger", found.trigger),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,8 @@ def predict(invocation: Invocation, model: str, input: Path, output: Path | None
         raise NotFoundError(f"no file {input}", "Check the path.")
     version = resolve_version(invocation, model)
     from pipelines.score import score
-    from store.log import PredictionLog
     from store.model_files import environment_differences, load_model
+    from store.staged_log import StagedLog, drop_left_behind
     from workbench.output import say, warn
     from workbench.progress import CountProgress
 
@@ -45,7 +46,12 @@ def predict(invocation: Invocation, model: str, input: Path, output: Path | None
     )
     for difference in environment_differences(loaded.file):
         warn(difference)
-    log = PredictionLog(invocation.layout.ensure(), project.settings.store, "batch") if is_logged else None
+    staged = None
+    if is_logged:
+        drop_left_behind(invocation.layout.ensure(), "predict-")
+        # One that is interrupted leaves no rows behind, and can be repeated.
+        staged = StagedLog(invocation.layout, project.settings.store, f"predict-{os.getpid()}")
+    log = None if staged is None else staged.log
     try:
         with CountProgress(f"{version.name} version {version.version}: {input.name}", "rows") as progress:
             scored = score(
@@ -57,9 +63,11 @@ def predict(invocation: Invocation, model: str, input: Path, output: Path | None
                 name=version.name,
                 version=version.version,
             )
+        if staged is not None:
+            staged.publish()
     finally:
-        if log is not None:
-            log.close()
+        if staged is not None:
+            staged.close()
     if log is not None and scored.not_logged:
         warn(f"{scored.not_logged} predictions could not be logged: {log.problem}")
     where = "" if output is None else f" in {output}"

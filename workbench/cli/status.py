@@ -165,16 +165,15 @@ def _print(state: dict[str, Any]) -> None:
 
 
 def _watcher(watcher: Mapping[str, Any] | None) -> Cell:
-    from workbench.output import Cell
+    from workbench.output import Cell, local_time
+    from workbench.watching import WatcherInfo
 
     if watcher is None:
-        return Cell("not running; start it with workbench watch", "dim")
+        return Cell("not running; start it with workbench watch --detach", "dim")
     number = len(watcher["pipelines"])
-    waits = [
-        f"{row['name']} waits for {row['waits_for']}" for row in watcher["pipelines"] if row["waits_for"]
-    ]
     text = f"{number} pipeline{'' if number == 1 else 's'} (pid {watcher['pid']})"
-    text = "; ".join([f"{text}, paused" if watcher["paused"] else text, *waits])
+    notes = WatcherInfo.from_json(watcher).notes(local_time)
+    text = "; ".join([f"{text}, paused" if watcher["paused"] else text, *notes])
     return Cell(text, "yellow" if watcher["paused"] or watcher["problems"] else "green")
 
 

@@ -36,7 +36,7 @@ def has_terminal() -> bool:
 
 
 def open_ui(start: Path, *, owns_server: bool = False) -> Outcome:
-    """Run the UI at `start` until it is left, and stop the server if that was the answer.
+    """Run the UI at `start` until it is left, and stop server and watcher if that was the answer.
 
     A command that it was left for runs in the same terminal, and the UI opens again. Exits with 128 + the
     signal's number where a signal ended it.
@@ -45,13 +45,13 @@ def open_ui(start: Path, *, owns_server: bool = False) -> Outcome:
     from workbench.tui.app import Outcome, WorkbenchApp
 
     while True:
-        outcome = WorkbenchApp(find_place(start), owns_server=owns_server).run() or Outcome(exit_code=1)
+        app = WorkbenchApp(find_place(start), owns_server=owns_server, keeps_watch=True)
+        outcome = app.run() or Outcome(exit_code=1)
         if outcome.desk is not None:
             from workbench.tui_state import write_state
 
             write_state(outcome.desk.layout, outcome.state)
-        if outcome.stop_server and outcome.desk is not None:
-            _stop_server(outcome)
+        _stop_what_was_started(outcome)
         if outcome.error is not None:
             raise outcome.error
         if outcome.exit_code:
@@ -61,13 +61,19 @@ def open_ui(start: Path, *, owns_server: bool = False) -> Outcome:
         start = _go_on(start, outcome.next_command)
 
 
-def _stop_server(outcome: Outcome) -> None:
+def _stop_what_was_started(outcome: Outcome) -> None:
     from serve.control import stop_server
     from workbench.output import say
+    from workbench.watching import stop_watcher
 
-    assert outcome.desk is not None
-    say("Stopping the server …")
-    stop_server(outcome.desk.layout)
+    if outcome.desk is None:
+        return
+    if outcome.stop_watcher:
+        say("Stopping the watcher …")
+        stop_watcher(outcome.desk.layout)
+    if outcome.stop_server:
+        say("Stopping the server …")
+        stop_server(outcome.desk.layout)
 
 
 def _go_on(start: Path, command: tuple[str, ...]) -> Path:

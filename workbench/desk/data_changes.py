@@ -108,16 +108,44 @@ def set_paused(desk: Desk, is_paused: bool, reason: str | None) -> bool:
 
 def start_watcher(desk: Desk) -> WatcherInfo:
     """Start the project's watcher in a session of its own; the one that runs already, where one does."""
-    from workbench.watching import start_background
+    from workbench.watching import running_watcher, start_background
 
-    return start_background(desk.require_project("watching").root)
+    def end_with_desk(waited_s: float) -> None:
+        if desk.is_closed:
+            raise UsageError("the UI was left before the watcher was ready")
+
+    present = running_watcher(desk.layout)
+    if present is not None:
+        return present
+    watcher = start_background(desk.require_project("watching").root, on_wait=end_with_desk)
+    desk.owns_watcher = True
+    return watcher
+
+
+def keep_watch(desk: Desk) -> WatcherInfo | None:
+    """Start a watcher where there is data to watch and nobody does; None where there is nothing to start.
+
+    [ui] watch and read_only say whether.
+    """
+    from pipelines.data_files import watch_base
+    from workbench.watching import watcher_process
+
+    if desk.project is None or not desk.ui.watch or desk.ui.read_only:
+        return None
+    pipelines = desk.project.settings.pipelines.values()
+    has_folder = any(watch_base(one.data, desk.layout.root)[0].is_dir() for one in pipelines)
+    if not has_folder or watcher_process(desk.layout).is_running:
+        return None
+    return start_watcher(desk)
 
 
 def stop_watcher(desk: Desk) -> bool:
     """End the watcher, whoever started it; a training that it runs goes back to the queue."""
     from workbench.watching import stop_watcher as stop
 
-    return stop(desk.layout)
+    stopped = stop(desk.layout)
+    desk.owns_watcher = False
+    return stopped
 
 
 def _request(desk: Desk, wish: TrainWish) -> TrainRequest:

@@ -43,6 +43,9 @@ class Desk:
         self.tracking_uri = tracking_uri
         self.owns_server = False
         """Whether the server that runs was started from this UI, so that quitting asks what becomes of it."""
+        self.owns_watcher = False
+        """The same of the watcher."""
+        self.is_closed = False
 
         self._cache: dict[str, Any] = {}
         self.lock = threading.RLock()
@@ -68,6 +71,7 @@ class Desk:
         """Leave whatever is being asked of a database or a server without an answer."""
         from store.tracking import close_clients
 
+        self.is_closed = True
         close_clients(self.tracking_uri)
 
     def cached(self, name: str, make: Callable[[], T]) -> T:

@@ -32,8 +32,10 @@ from workbench.tui_state import State, read_state
 if TYPE_CHECKING:
     from textual.driver import Driver
 
-    from serve.control import ServerInfo
+    from workbench.watching import WatcherInfo
 
+_WATCH_AFTER_S = 1.5
+"""What the screens show first comes before the start of another process."""
 _TOAST_S = {"information": 4.0, "warning": 8.0, "error": 12.0}
 
 
@@ -43,6 +45,7 @@ class Outcome:
 
     exit_code: int = 0
     stop_server: bool = False
+    stop_watcher: bool = False
     next_command: tuple[str, ...] = ()
     """A command of `workbench` to go on with."""
 
@@ -71,6 +74,7 @@ class WorkbenchApp(Asking, App[Outcome]):
         place: Place,
         *,
         owns_server: bool = False,
+        keeps_watch: bool = False,
         open_place: Callable[[Place], Desk] = open_desk,
     ) -> None:
         super().__init__()
@@ -79,6 +83,7 @@ class WorkbenchApp(Asking, App[Outcome]):
         self.live = Live()
         self.compared: tuple[str, ...] = ()
         self._owns_server = owns_server
+        self._keeps_watch = keeps_watch
         self._open_place = open_place
         self._state: State = {}
         self._first_paint = ExitStack()
@@ -166,6 +171,25 @@ class WorkbenchApp(Asking, App[Outcome]):
         self._look()
         self.set_interval(ui.refresh, self._look)
         self.refresh_bindings()
+        if self._keeps_watch:
+            self._keeps_watch = False
+            self.set_timer(_WATCH_AFTER_S, self._keep_watch)
+
+    def _keep_watch(self) -> None:
+        """Start a watcher where nobody watches the data, as [ui] watch wants it."""
+        desk = self.desk
+        if desk is None:
+            return
+        from workbench.desk.data_changes import keep_watch
+
+        self.ask("keep watch", lambda: keep_watch(desk), self._watch_kept, self.tell_error)
+
+    def _watch_kept(self, watcher: WatcherInfo | None) -> None:
+        if watcher is not None:
+            self.toast(
+                f"new data is watched from now on (pid {watcher.pid}); 6 Data shows it, o there ends it"
+            )
+            self._look()
 
     def _desk_refused(self, error: Exception) -> None:
         from workbench.tui.frame.report import error_report
@@ -265,25 +289,31 @@ class WorkbenchApp(Asking, App[Outcome]):
     # Ending.
 
     def action_request_quit(self) -> None:
-        """Leave at once, or ask what becomes of the server that was started here."""
-        desk = self.desk
-        if desk is None or not desk.owns_server or self.live.server is None:
+        """Leave at once, or ask what becomes of the server and the watcher that were started here."""
+        desk, live = self.desk, self.live
+        started = []
+        if desk is not None and desk.owns_server and live.server is not None:
+            started.append(f"the server at {live.server.url}")
+        if desk is not None and desk.owns_watcher and live.watched is not None:
+            started.append("the watcher")
+        if desk is None or not started:
             self._leave(Outcome())
         elif desk.ui.on_quit != "ask":
-            self._leave(Outcome(stop_server=desk.ui.on_quit == "stop"))
+            self._quit_answered(desk.ui.on_quit)
         else:
-            self._ask_about(self.live.server)
+            self._ask_about(started)
 
-    def _ask_about(self, server: ServerInfo) -> None:
+    def _ask_about(self, started: list[str]) -> None:
         from workbench.tui.frame.dialogs import Choice, ChoiceDialog
 
         if not isinstance(self.screen, ChoiceDialog):
+            them, were = ("it", "was") if len(started) == 1 else ("them", "were")
             self.push_screen(
                 ChoiceDialog(
-                    f"the server at {server.url} was started here",
+                    f"{' and '.join(started)} {were} started here",
                     [
-                        Choice("stop", "stop it and leave", "y"),
-                        Choice("leave", "leave it running", "l"),
+                        Choice("stop", f"stop {them} and leave", "y"),
+                        Choice("leave", f"leave {them} running", "l"),
                         Choice("stay", "stay here", "n"),
                     ],
                 ),
@@ -291,8 +321,12 @@ class WorkbenchApp(Asking, App[Outcome]):
             )
 
     def _quit_answered(self, answer: str | None) -> None:
-        if answer in ("stop", "leave"):
-            self._leave(Outcome(stop_server=answer == "stop"))
+        desk = self.desk
+        if desk is not None and answer in ("stop", "leave"):
+            stops = answer == "stop"
+            self._leave(
+                Outcome(stop_server=stops and desk.owns_server, stop_watcher=stops and desk.owns_watcher)
+            )
 
     def leave_for(self, *command: str) -> None:
         """Leave, and go on with another command in the same terminal."""

@@ -10,12 +10,16 @@ from textual.widgets import Static
 
 from serve.control import ServerInfo
 from store.errors import StorageError
+from store.layout import Layout
+from workbench.desk.data_changes import keep_watch
+from workbench.desk.desk import open_desk
 from workbench.desk.live import Live
 from workbench.desk.place import find_place
 from workbench.tui.actions import SCREENS, all_actions
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.frame.dialogs import ChoiceDialog
 from workbench.tui.frame.report import ReportScreen
+from workbench.tui.frame.title import TitleLine
 
 
 @pytest.fixture
@@ -186,6 +190,37 @@ def test_quitting_asks_about_a_server_that_was_started_here(on_shop, shop, owns,
     app = on_shop(script, owns_server=owns)
     assert app.return_value is not None
     assert app.return_value.stop_server is stops
+
+
+def test_the_data_is_watched_from_when_the_ui_opens_until_quitting_says(drive, shop, settled):
+    from workbench.watching import running_watcher, stop_watcher
+
+    settings = '[project]\nname = "shop"\n[pipelines.p]\ndata = "in"\ntarget = "y"\n'
+    (shop / "workbench.toml").write_text(settings)
+    (shop / "in").mkdir()
+    layout = Layout.of(shop)
+    app = WorkbenchApp(find_place(shop), keeps_watch=True)
+
+    async def script(pilot):
+        deadline = time.monotonic() + 60
+        while app.live.watched is None:
+            assert time.monotonic() < deadline
+            await pilot.pause(0.1)
+        assert "◉ watching 1" in str(app.screen.query_one(TitleLine).render())
+        await pilot.press("q")
+        assert isinstance(app.screen, ChoiceDialog)
+        assert app.screen._title == "the watcher was started here"
+        await pilot.press("y")
+
+    try:
+        drive(app, script)
+        assert (app.return_value.stop_server, app.return_value.stop_watcher) == (False, True)
+        assert running_watcher(layout) is not None
+    finally:
+        stop_watcher(layout)
+
+    (shop / "workbench.toml").write_text(settings + "[ui]\nwatch = false\n")
+    assert keep_watch(open_desk(find_place(shop))) is None
 
 
 def test_a_place_with_nothing_offers_a_project_and_the_demo(on_shop, tmp_path):

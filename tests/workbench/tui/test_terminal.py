@@ -43,7 +43,7 @@ class Terminal:
         self.resize(*size)
         self.before = termios.tcgetattr(self.theirs)
         self.output = b""
-        environment = {**os.environ, "TERM": "xterm-256color"}
+        environment = {**os.environ, "TERM": "xterm-256color", "WORKBENCH_UI__WATCH": "false"}
         for name in ("COLUMNS", "LINES"):  # they would win over the pty's own size
             environment.pop(name, None)
         self.process = subprocess.Popen(

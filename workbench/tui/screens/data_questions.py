@@ -65,7 +65,7 @@ class DataQuestions(_Base):
                 "Start the watcher? It runs the trainings",
                 [dialogs.Change("watcher", "off", "on"), dialogs.Change(wish.pipeline, "—", "queued")],
                 details="It also watches the data folders, and trains what is new as the settings say.\n"
-                "It goes on when this UI ends.",
+                "Quitting asks what becomes of it, unless [ui] on_quit says.",
             ),
             lambda answer: None if answer is None else self._train(wish, starts=True),
         )
@@ -171,7 +171,7 @@ class DataQuestions(_Base):
                     for name in state.folders]  # fmt: skip
         details = (
             "New data is validated, and trained as [pipelines.NAME.retrain] says.\n"
-            "It runs in a session of its own and goes on when this UI ends."
+            "It runs in a session of its own; quitting asks what becomes of it, unless [ui] on_quit says."
             if starts
             else "A training that it runs goes back to the queue, for the next watcher. No file is lost."
         )
