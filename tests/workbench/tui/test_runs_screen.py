@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from store.file_registry import FileRegistry
@@ -61,6 +63,66 @@ def test_a_filter_takes_words_or_mlflows_language(on_runs, settled):
         assert names(app) == ["forest"], "half an expression leaves the rows as they are"
 
     on_runs(script)
+
+
+def curve_of(app, name):
+    table = app.screen.table
+    column = next(column for column in table.columns if column.key == "curve")
+    return column.get(next(run for run in table.rows if run.name == name))
+
+
+def test_a_run_in_sight_has_the_curve_of_its_metric(on_runs, settled, shop):
+    async def script(app, pilot):
+        assert "curve" in [column.key for column in app.screen.table._shown_columns()]
+        assert curve_of(app, "boosting") == (0.9, 0.6, 0.4, 0.3, 0.21)
+        assert curve_of(app, "tree") is None
+        log_loss = shop / "mlruns" / "101" / ("c" * 32) / "metrics" / "log_loss"
+        log_loss.write_text(log_loss.read_text() + "1700000009000 0.1 5\n")
+        app.screen.look_again()
+        await settled(pilot)
+        assert curve_of(app, "boosting") == (0.9, 0.6, 0.4, 0.3, 0.21, 0.1)
+
+    on_runs(script, size=(200, 60))
+
+
+def test_curves_that_are_out_of_sight_are_not_read(on_runs, settled):
+    async def script(app, pilot):
+        assert curve_of(app, "boosting") is None
+        await pilot.press("v")
+        await settled(pilot)
+        assert curve_of(app, "boosting") is not None
+
+    on_runs(script)
+
+
+def test_without_curves_there_is_no_column_for_them(shop, drive, settled):
+    shutil.rmtree(shop / "mlruns" / "101" / ("c" * 32))
+    app = WorkbenchApp(find_place(shop))
+
+    async def script(pilot):
+        await settled(pilot)
+        assert "curve" not in [column.key for column in app.screen.table._shown_columns()]
+
+    drive(app, script)
+
+
+def test_chosen_columns_are_remembered_although_the_runs_come_later(shop, drive, settled):
+    async def hide(pilot):
+        await settled(pilot)
+        await pilot.press("right", "right", "right", "right")
+        assert pilot.app.screen.table.current_column == "metrics.roc_auc"
+        await pilot.press("minus")
+        kept.append(pilot.app.screen.remember())
+
+    async def look(pilot):
+        pilot.app._state = {"runs": kept[0]}
+        pilot.app.screen.recall(kept[0])
+        await settled(pilot)
+        assert "metrics.roc_auc" not in [column.key for column in pilot.app.screen.table._shown_columns()]
+
+    kept: list[dict[str, object]] = []
+    drive(WorkbenchApp(find_place(shop)), hide, (120, 36))
+    drive(WorkbenchApp(find_place(shop)), look, (120, 36))
 
 
 def test_what_another_process_logs_appears_and_the_cursor_stays_on_its_run(on_runs, settled, shop):

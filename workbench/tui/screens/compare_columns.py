@@ -30,7 +30,7 @@ class Row:
 def compare_columns(names: Sequence[str], baseline: int) -> list[Column[Row]]:
     """`names` are the runs' names in their order."""
     return [
-        Column("key", "", value=_key, min_width=12, max_width=22, style=_key_tone),
+        Column("key", "", value=_key, min_width=12, max_width=20, style=_key_tone),
         *(_run_column(place, name, is_baseline=place == baseline) for place, name in enumerate(names)),
     ]
 
@@ -73,7 +73,7 @@ def _text(row: Row, place: int) -> str | None:
     if value is None or isinstance(value, str):
         return value
     delta = compared.deltas[place]
-    star = "★ " if row.best == place else ""
+    star = "★" if row.best == place else ""
     if place == row.baseline or delta is None or delta != delta or delta == 0:
         return f"{star}{number(value)}"
     return f"{star}{number(value)} ({'+' if delta > 0 else '−'}{number(abs(delta), 2)})"
