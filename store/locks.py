@@ -73,11 +73,22 @@ def _acquire(descriptor: int, path: Path, timeout_s: float) -> None:
             pass
         else:
             return
-        holder = _signature(descriptor)
+        # The signature of one that was killed is still there while somebody only looks.
+        holder = {} if _is_only_looked_at(descriptor) else _signature(descriptor)
         if time.monotonic() - start >= (timeout_s if holder else max(timeout_s, _UNNAMED_GRACE_S)):
             raise BusyError(_describe(path, holder), "Try again when it is done.")
         time.sleep(wait_s)
         wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
+
+
+def _is_only_looked_at(descriptor: int) -> bool:
+    """Whether those who hold the lock share it, as `lock_holder` does for a moment."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
 
 
 def _sign(descriptor: int, what: str | None) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -61,6 +62,22 @@ def test_a_killed_holder_leaves_the_lock_free_and_the_file_in_place(
         assert holder["pid"] == os.getpid()
     assert path.exists()
     assert lock_holder(path) is None
+
+
+def test_somebody_who_only_looks_is_not_taken_for_the_killed_holder(
+    tmp_path: Path, start_python: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.lock"
+    end(held_by_child(start_python, path))
+    looking = os.open(path, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr("store.locks.time.sleep", lambda _: os.close(looking))
+
+    with locked(path, what="next", timeout_s=0):
+        holder = lock_holder(path)
+
+    assert holder is not None
+    assert holder["pid"] == os.getpid()
 
 
 def test_waiting_ends_when_the_holder_leaves(tmp_path: Path, start_python: Start) -> None:
