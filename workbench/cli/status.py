@@ -37,6 +37,7 @@ def gather(invocation: Invocation) -> dict[str, Any]:
     from store.jobs import list_jobs
     from workbench.watching import running_watcher
 
+    models, problem = _models(invocation)
     server = running_server(project.layout)
     watcher = running_watcher(project.layout)
     return {
@@ -57,17 +58,25 @@ def gather(invocation: Invocation) -> dict[str, Any]:
             "started_at": server.started_at,
         },
         "watcher": None if watcher is None else watcher.as_json(),
-        "models": _models(invocation),
+        "models": models,
+        "problems": [] if problem is None else [problem],
         "alerts": [alert.as_json() for alert in list_alerts(project.layout, states=LIVE)],
         "jobs": [job.as_json() for job in list_jobs(project.layout, limit=RECENT_JOBS)],
     }
 
 
-def _models(invocation: Invocation) -> list[dict[str, Any]]:
-    """Each model with who is in production and how many predictions and labels are logged."""
+def _models(invocation: Invocation) -> tuple[list[dict[str, Any]], str | None]:
+    """Each model with who is in production and how many predictions and labels are logged; none, and why,
+    where nobody can be asked: the rest is known all the same."""
+    from store.errors import StorageError
+
+    try:
+        models = invocation.registry.models()
+    except StorageError as error:
+        return [], str(error)
     counts = _prediction_counts(invocation)
     rows = []
-    for model in invocation.registry.models():
+    for model in models:
         champion = next((v for v in model.versions if v.version == model.champion), None)
         predictions, labelled = counts.get(model.name, (0, 0)) if counts is not None else (None, None)
         rows.append(
@@ -81,7 +90,7 @@ def _models(invocation: Invocation) -> list[dict[str, Any]]:
                 "labelled": labelled,
             }
         )
-    return rows
+    return rows, None
 
 
 def _prediction_counts(invocation: Invocation) -> dict[str, tuple[int, int]] | None:
@@ -105,7 +114,7 @@ def _prediction_counts(invocation: Invocation) -> dict[str, tuple[int, int]] | N
 
 
 def _print(state: dict[str, Any]) -> None:
-    from workbench.output import MISSING, Cell, Column, number, print_pairs, print_table, print_title
+    from workbench.output import MISSING, Cell, Column, number, print_pairs, print_table, print_title, warn
 
     project, server = state["project"], state["server"]
     print_title(project["name"], str(project["root"]))
@@ -143,8 +152,10 @@ def _print(state: dict[str, Any]) -> None:
                 for model in state["models"]
             ],
         )
-    else:
+    elif not state["problems"]:
         print("No models yet. Train one: workbench train")
+    for problem in state["problems"]:
+        warn(problem)
     if state["alerts"]:
         print()
         print_table(
