@@ -106,7 +106,7 @@ def _tally_group(
 ) -> Iterator[Tally]:
     buckets, place = _buckets(rows)
     slots = {name: (kind, slot) for name, kind, slot in features}
-    columns = {kind: _ListColumn(rows[kind]) for kind in ("numeric", "categorical")}
+    columns = {kind: ListColumn(rows[kind]) for kind in ("numeric", "categorical")}
     for one in bins:
         if one.kind == "feature":
             kind, slot = slots.get(one.feature, ("", 0))
@@ -147,7 +147,7 @@ def _result(rows: pa.Table, one: Bins) -> Any:
     if lists.null_count == len(lists):
         return None
     width = lists.value_lengths().drop_null()[0].as_py()
-    matrix = _ListColumn(lists)
+    matrix = ListColumn(lists)
     if width == 0 or matrix.chosen is not None:
         return None
     if width == 2:
@@ -159,7 +159,7 @@ def _result(rows: pa.Table, one: Bins) -> Any:
     )
 
 
-class _ListColumn:
+class ListColumn:
     """The columns within a column of lists: values of one slot of all rows that have any."""
 
     def __init__(self, column: Any) -> None:

@@ -227,9 +227,12 @@ class PredictionReader:
 
     @contextmanager
     def opened(self) -> Iterator[DuckDBPyConnection]:
-        """A connection of the caller's own with the tables and views that `query` sees; for trusted SQL."""
-        with self._open(own=True) as connection:
-            self._make_views(connection)
+        """A connection with the tables and `labels`, spool included, for trusted SQL; models have no views.
+
+        Temporary tables go with it.
+        """
+        with self._open() as connection:
+            _view_labels(connection)
             yield connection
 
     @contextmanager
@@ -270,10 +273,14 @@ class PredictionReader:
         return found
 
     def _make_views(self, connection: DuckDBPyConnection) -> None:
-        connection.execute(f"CREATE TEMP VIEW labels AS {LABELS.format(feedback='feedback')}")
+        _view_labels(connection)
         schemas = stored_schemas(connection, "")
         for model, name in view_names(schemas).items():
             connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {model_view(model, schemas[model])}")
+
+
+def _view_labels(connection: DuckDBPyConnection) -> None:
+    connection.execute(f"CREATE TEMP VIEW labels AS {LABELS.format(feedback='feedback')}")
 
 
 def read_spool(folder: Path, taken_to: dict[str, int]) -> tuple[Batch, int]:

@@ -1,23 +1,23 @@
 """Rows of the prediction log counted as asked: the newest so many, or those of one segment.
 
 Windows by time come from the counts by five minutes (store.series), which is far cheaper; this is for what
-those don't know: windows that end after a number of rows, segments, and values out of range.
+those don't know: windows that end after a number of rows, and segments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from store.bucket_tables import stored_features
 from store.counts import Counts
 from store.database import ATTACHED, arrow_batches, reading
 from store.histograms import N_EXTRA, SeriesKind, Tally, bins_of, tally
 from store.layout import Layout
 from store.predictions import PredictionReader
 from store.profile import Profile
-from store.views import Feature
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -69,18 +69,6 @@ class Slice:
     """Of the last row, which is within."""
     rows: int
     counts: CountsByName
-
-
-@dataclass(frozen=True)
-class RowFaults:
-    """What is wrong with rows as such: values beyond limits by column, and copies of other rows."""
-
-    rows: int
-    outside: dict[str, int]
-    present: dict[str, int]
-    """How many rows have a value, by column with limits."""
-    duplicates: int
-    """Rows with the same features as an earlier one of them."""
 
 
 class SliceReader:
@@ -160,55 +148,6 @@ class SliceReader:
             ).fetchall()
         return [value for value, _ in rows]
 
-    def faults(
-        self,
-        key: Key,
-        limits: Mapping[str, tuple[float | None, float | None]],
-        start: datetime,
-        end: datetime,
-        *,
-        rows: int = 20_000,
-    ) -> RowFaults | None:
-        """Look at the newest `rows` rows of a time one by one: values beyond limits, copies."""
-        with self._reader.opened() as connection:
-            places = places_of(connection, key)
-            outside, present = [], []
-            names = []
-            for name, (low, high) in limits.items():
-                expression = expression_of(places.get(name, []), is_text=False)
-                if expression is None or (low is None and high is None):
-                    continue
-                beyond = [f"{expression} < {low!r}::DOUBLE"] if low is not None else []
-                beyond += [f"{expression} > {high!r}::DOUBLE"] if high is not None else []
-                names.append(name)
-                fits = f"isfinite({expression})"
-                outside.append(f"count(*) FILTER ({fits} AND ({' OR '.join(beyond)}))")
-                present.append(f"count(*) FILTER ({fits})")
-            bounds = [moment.astimezone(UTC).replace(tzinfo=None) for moment in (start, end)]
-            whose = [key.model, key.version, key.role]
-            cut = _cut(connection, "predicted_at >= ? AND predicted_at <= ?", [*whose, *bounds], rows)
-            if cut is not None:
-                bounds[0] = cut
-            selected = ", ".join(
-                ["count(*)", "count(DISTINCT hash(numeric, categorical))", *outside, *present]
-            )
-            found = connection.execute(
-                f"SELECT {selected} FROM (SELECT numeric, categorical FROM predictions WHERE model = ?"
-                " AND version = ? AND role = ? AND predicted_at >= ? AND predicted_at <= ?"
-                " AND (numeric IS NOT NULL OR categorical IS NOT NULL))",
-                [*whose, *bounds],
-            ).fetchall()[0]
-        n, distinct, counted = found[0], found[1], found[2:]
-        if not n:
-            return None
-        k = len(names)
-        return RowFaults(
-            rows=n,
-            outside=dict(zip(names, counted[:k], strict=True)),
-            present=dict(zip(names, counted[k:], strict=True)),
-            duplicates=n - distinct,
-        )
-
     def _slice(
         self,
         key: Key,
@@ -235,7 +174,7 @@ class SliceReader:
                 " ORDER BY predicted_at DESC LIMIT ?",
                 [*parameters, limit],
             ).read_all()
-            schemas = _schemas(connection)
+            schemas = stored_features(connection)
         if rows.num_rows == 0:
             return None
         import pyarrow.compute as pc
@@ -274,6 +213,38 @@ def just_before(moment: datetime) -> datetime:
     return moment - timedelta(microseconds=1)
 
 
+def start_of_newest(
+    connection: DuckDBPyConnection, key: Key, start: datetime, end: datetime, rows: int
+) -> datetime:
+    """A moment from `start` on after which there are about so many predictions, at least, up to `end`.
+
+    Found by the counts of five minutes, which is far cheaper than to order rows by time; where very many came
+    within five minutes, by their times.
+    """
+    import duckdb
+
+    whose = [key.model, key.version, key.role]
+    first, last = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (start, end))
+    try:
+        buckets = connection.execute(
+            f"SELECT bucket, sum(predictions)::BIGINT FROM {ATTACHED}.volumes WHERE model = ? AND version = ?"
+            " AND role = ? AND bucket > ? AND bucket <= ? GROUP BY bucket ORDER BY bucket DESC",
+            [*whose, first, last],
+        ).fetchall()
+    except duckdb.CatalogException:
+        return start  # nothing is folded yet
+    n = 0
+    for bucket, predictions in buckets:
+        n += predictions
+        if n >= rows:
+            first = bucket
+            break
+    if n >= 2 * rows:
+        within = "predicted_at >= ? AND predicted_at <= ?"
+        first = _cut(connection, within, [*whose, first, last], rows) or first
+    return first.replace(tzinfo=UTC)
+
+
 def _cut(connection: DuckDBPyConnection, condition: str, values: Sequence[Any], rows: int) -> datetime | None:
     """The time of the last but so many of these rows; None where there are fewer.
 
@@ -285,15 +256,6 @@ def _cut(connection: DuckDBPyConnection, condition: str, values: Sequence[Any], 
         [*values],
     ).fetchall()
     return found[0][0] if found else None
-
-
-def _schemas(connection: DuckDBPyConnection) -> dict[str, list[Feature]]:
-    found: dict[str, list[Feature]] = {}
-    for schema_id, name, kind, slot in connection.execute(
-        "SELECT schema_id, name, kind, slot FROM schemas ORDER BY schema_id, position"
-    ).fetchall():
-        found.setdefault(schema_id, []).append((name, kind, slot))
-    return found
 
 
 def _column(connection: DuckDBPyConnection, key: Key, name: str) -> str | None:

@@ -16,7 +16,7 @@ from pipelines.drift.tails import binomial_above
 if TYPE_CHECKING:
     from pipelines.settings import ColumnRule
     from store.profile import Profile
-    from store.slices import RowFaults
+    from store.row_faults import RowFaults
 
 LEAST_DUPLICATES = 0.10
 """Share of copied rows, above that of the reference, from which they are worth a warning."""

@@ -15,6 +15,8 @@ from pipelines.drift.windows import BUCKET, Watched, Window, WindowCutter, exten
 from store.counts import Counts
 from store.findings import Finding, recent
 from store.layout import Layout
+from store.predictions import PredictionReader
+from store.row_faults import row_faults
 from store.series import SeriesReader
 from store.slices import Key, Segment, SliceReader
 
@@ -28,6 +30,7 @@ class LiveDrift:
         self._layout = layout
         self._series = SeriesReader(layout)
         self._slices = SliceReader(layout)
+        self._rows = PredictionReader(layout)
         self._windows = WindowCutter(self._series, self._slices)
         self._baselines = Baselines(self._series, self._slices)
         self._performance = performance
@@ -135,7 +138,8 @@ class LiveDrift:
 
     def _row_checks(self, watched: Watched, window: Window) -> list[Check]:
         profile = watched.profile
-        faults = self._slices.faults(watched.key, limits_of(profile, watched.rules), window.start, window.end)
+        limits = limits_of(profile, watched.rules)
+        faults = row_faults(self._rows, watched.key, limits, window.start, window.end)
         if faults is None:
             return []
         checks = out_of_range(profile, watched.rules, faults)

@@ -64,7 +64,7 @@ def shifted(by_sd: float) -> Drift:
 
 
 def category_change(points: float, changed: int) -> Drift:
-    """The first category of a feature loses so many points to the last, where there are eight to the second."""
+    """The first category of a feature loses so many points to the last; where there are 8, to the second."""
     share, last = shares_of(changed)[0], "b" if changed == OF_EIGHT else "e"
 
     def change(place: int, values: Column, rng: np.random.Generator) -> Column:
