@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.file_drift import ChampionReference, FileDrift, champion_reference
 from pipelines.settings import PipelineSettings
 from pipelines.summary import FileSummary, summarize
 from pipelines.validate import DataSoFar, Finding, Report, judge
@@ -55,6 +56,7 @@ class _Candidate:
     sha256: str
     summary: FileSummary
     seconds: float
+    drift: list[Finding]
 
 
 def examine(
@@ -72,18 +74,21 @@ def examine(
     common. A file that the system refuses to read stays new, with the reason.
     """
     so_far = data_so_far(layout, pipeline)
+    reference = champion_reference(layout, pipeline, settings)
     desk = _Desk(layout, pipeline, on_file)
     waiting: list[_Candidate] = []
 
     def decide(candidate: _Candidate) -> None:
-        report = judge(candidate.path, candidate.summary, so_far, settings, candidate.seconds)
+        report = judge(
+            candidate.path, candidate.summary, so_far, settings, candidate.seconds, candidate.drift
+        )
         if report.is_valid:
             so_far.add(candidate.summary.columns)
         desk.enter(_judged(candidate.path, candidate.stamp, candidate.sha256, report))
 
     is_first = not so_far
     for path in paths:
-        outcome = _look(desk, layout, settings, path, wait_for_writers=wait_for_writers)
+        outcome = _look(desk, layout, settings, path, reference, wait_for_writers=wait_for_writers)
         if isinstance(outcome, Examined):
             desk.done(outcome)
         elif isinstance(outcome, Entry):
@@ -158,6 +163,17 @@ def data_so_far(layout: Layout, pipeline: str) -> DataSoFar:
     return result
 
 
+def summarize_with_drift(
+    layout: Layout, settings: PipelineSettings, path: Path, reference: ChampionReference | None
+) -> tuple[FileSummary, list[Finding]]:
+    """What a file holds, and how that has drifted from the champion's training data; read once."""
+    if reference is None:
+        return summarize(path, settings), []
+    drift = FileDrift(reference, settings)
+    summary = summarize(path, settings, drift.add)
+    return summary, drift.findings(ledger_path(path, layout.root))
+
+
 def admit(
     layout: Layout, pipeline: str, settings: PipelineSettings, files: Sequence[Path]
 ) -> tuple[list[Path], list[str], bool]:
@@ -202,7 +218,13 @@ def admit(
 
 
 def _look(
-    desk: _Desk, layout: Layout, settings: PipelineSettings, path: Path, *, wait_for_writers: bool
+    desk: _Desk,
+    layout: Layout,
+    settings: PipelineSettings,
+    path: Path,
+    reference: ChampionReference | None,
+    *,
+    wait_for_writers: bool,
 ) -> Examined | Entry | _Candidate:
     """Hash a file and, where its content is not known, sum it up."""
     name = ledger_path(path, layout.root)
@@ -223,7 +245,7 @@ def _look(
             return _duplicate(name, stamp, sha256, twin)
         begun = time.perf_counter()
         try:
-            summary = summarize(path, settings)
+            summary, drift = summarize_with_drift(layout, settings, path, reference)
         except DataError as error:
             if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, ValueError):
                 raise error.__cause__ from error
@@ -234,7 +256,7 @@ def _look(
         seconds = time.perf_counter() - begun
         if _has_changed(path, stamp):
             return Examined(name, None, f"{name} changed while it was read")
-        return _Candidate(name, stamp, sha256, summary, seconds)
+        return _Candidate(name, stamp, sha256, summary, seconds, drift)
     except FileNotFoundError:
         return Examined(name, None, f"{name} is gone")
     except OSError as error:

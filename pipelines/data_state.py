@@ -69,14 +69,16 @@ def validate_file(
 
     Raises DataError or OSError where it can't be opened.
     """
-    from pipelines.summary import summarize
+    from pipelines.admission import summarize_with_drift
+    from pipelines.file_drift import champion_reference
     from pipelines.validate import judge
 
     shown = ledger_path(path, layout.root)
     begun = time.perf_counter()
     try:
         stamp = stamp_of(path.stat())
-        summary = summarize(path, settings)
+        reference = champion_reference(layout, pipeline, settings)
+        summary, drift = summarize_with_drift(layout, settings, path, reference)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", "Check that it exists.") from error
     except DataError as error:
@@ -87,7 +89,7 @@ def validate_file(
         )
         return report, stamp
     so_far = data_beside(layout, pipeline, settings, shown, summary)
-    return judge(shown, summary, so_far, settings, time.perf_counter() - begun), stamp
+    return judge(shown, summary, so_far, settings, time.perf_counter() - begun, drift), stamp
 
 
 def data_beside(

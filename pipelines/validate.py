@@ -136,15 +136,22 @@ class DataSoFar:
 
 
 def judge(
-    path: str, summary: FileSummary, so_far: DataSoFar, settings: PipelineSettings, seconds: float = 0.0
+    path: str,
+    summary: FileSummary,
+    so_far: DataSoFar,
+    settings: PipelineSettings,
+    seconds: float = 0.0,
+    drift: Sequence[Finding] = (),
 ) -> Report:
-    """All that is wrong and strange about a file, by what it holds and what the data so far is like."""
+    """All that is wrong and strange about a file, by what it holds and what the data so far is like; `drift`
+    is what a comparison with the champion's training data found."""
     findings = [
         *_columns(path, summary, so_far, settings),
         *_types(path, summary, so_far, settings),
         *_target(path, summary, settings),
         *_rules(path, summary, settings),
         *_strange(path, summary, so_far, settings),
+        *drift,
     ]
     if settings.validate.on_failure == "warn":
         findings = [_softened(finding) for finding in findings]
