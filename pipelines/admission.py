@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.data_files import scan
 from pipelines.file_drift import ChampionReference, FileDrift, champion_reference
 from pipelines.settings import PipelineSettings
 from pipelines.summary import FileSummary, summarize
@@ -215,6 +216,39 @@ def admit(
         what = "is quarantined" if item.state == "quarantined" else "is left out"
         notes.append(f"{item.path} {what}: {item.reason}")
     return allowed, notes, is_lenient
+
+
+def examine_named(layout: Layout, pipeline: str, settings: PipelineSettings, files: Sequence[Path]) -> None:
+    """Where files named for one training are the pipeline's own, judge those of its files that are not known
+    yet: all of them, since they are measured by each other."""
+    own = [Path(path) for path in scan(settings.data, layout.root)]
+    if not set(own) & set(files):
+        return
+    known = {file.path: file for file in list_files(layout, pipeline=pipeline)}
+    unknown = [path for path in own if not _is_current(known.get(ledger_path(path, layout.root)), path)]
+    examine(layout, pipeline, settings, unknown, wait_for_writers=False)
+
+
+def check_named(layout: Layout, pipeline: str, contents: Mapping[str, str]) -> bool:
+    """Whether rules were waived for one of the files named for a training (path to SHA-256).
+
+    What counts is their content, wherever it lies. Raises DataError where that is in quarantine.
+    """
+    by_content: dict[str, DataFile] = {}
+    for file in list_files(layout, pipeline=pipeline, with_gone=True):
+        if file.sha256 is not None and file.sha256 in contents.values():
+            before = by_content.get(file.sha256)
+            if before is None or before.state not in ACCEPTED:
+                by_content[file.sha256] = file
+    for path, sha256 in contents.items():
+        found = by_content.get(sha256)
+        if found is not None and "quarantined" in (found.state, found.before):
+            what = "is quarantined" if found.path == path else f"has the content of {found.path}, quarantined"
+            raise DataError(
+                f"{path} {what}: {found.reason}",
+                f"Mend the data, or let it in: workbench data release {found.path} --reason TEXT",
+            )
+    return any(file.is_released for file in by_content.values())
 
 
 def _look(

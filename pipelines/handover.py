@@ -86,6 +86,7 @@ def _write(
         recipe.settings,
         load_data(placed, work).frame,
         has_features_function=user is not None and user.features is not None,
+        is_lenient=True,  # the run had these rows, whatever rules were waived for it
     )
     _write_rows(prepared, work)
     (work / "train.py").write_text(_script(recipe, prepared, user, module_name), "utf-8")

@@ -109,6 +109,7 @@ def reproduce(
             promote="never",
             trusted_types=trusted_types,
             data=str(data),
+            is_repeated=True,
             trigger="reproduce",
         )
         result = train(request, on_event=on_event)

@@ -44,6 +44,8 @@ class TrainRequest:
     """Types beyond workbench's own allow-list that a skops model may contain."""
     data: str | None = None
     """Other data than the settings name, relative to the project or absolute."""
+    is_repeated: bool = False
+    """Whether a run is made again: its data was let in then, whatever rules and ledger say by now."""
 
     @property
     def model(self) -> str:

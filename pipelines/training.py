@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines import crossval, metrics
-from pipelines.admission import admit
+from pipelines.admission import admit, check_named, examine_named
 from pipelines.answers import ask
 from pipelines.build import build_pipeline
 from pipelines.data import LoadedData, find_files, load_data
@@ -67,11 +66,11 @@ class Training:
         request, settings = self._request, self._settings
         with self._stage("Loading data"):
             user = self._user_module()
-            files, is_lenient = self._files()
-            data = load_data(files, request.layout.root)
+            data, is_lenient = self._load()
             keeping = self._keep(data)
         with self._stage(
-            "Preparing", f"{len(data.frame):,} rows from {len(files)} file{'s' if len(files) != 1 else ''}"
+            "Preparing",
+            f"{len(data.frame):,} rows from {len(data.files)} file{'s' if len(data.files) != 1 else ''}",
         ):
             self._check_settings()
             prepared = prepare(
@@ -294,18 +293,23 @@ class Training:
     def _run_started(self, run_id: str, name: str) -> None:
         self._progress(f"run {name}")
 
-    def _files(self) -> tuple[list[Path], bool]:
-        """The files to read, and whether rules were waived for one of them.
+    def _load(self) -> tuple[LoadedData, bool]:
+        """The rows to learn from, and whether rules were waived for any of them.
 
-        Files of the settings' data pass through the ledger; what `--data` names is checked as a whole only.
+        Files of the settings' data pass through the ledger; what `--data` names is looked up in it.
         """
-        request = self._request
-        files = find_files(request.data or self._settings.data, request.layout.root)
-        if request.data is not None:
-            return files, False
-        allowed, notes, is_lenient = admit(request.layout, request.pipeline, self._settings, files)
-        self._notes += notes
-        return allowed, is_lenient
+        request, settings = self._request, self._settings
+        layout, pipeline = request.layout, request.pipeline
+        files = find_files(request.data or settings.data, layout.root)
+        if request.data is None:
+            files, notes, is_lenient = admit(layout, pipeline, settings, files)
+            self._notes += notes
+            return load_data(files, layout.root), is_lenient
+        if request.is_repeated:
+            return load_data(files, layout.root), True
+        examine_named(layout, pipeline, settings, files)
+        data = load_data(files, layout.root)
+        return data, check_named(layout, pipeline, {file.path: file.sha256 for file in data.files})
 
     def _keep(self, data: LoadedData) -> threading.Thread:
         """Keep the content of what was read, while the fit goes on; what prevents it is a note."""

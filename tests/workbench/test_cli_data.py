@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.admission import examine
+from pipelines.admission import check_named, examine, examine_named
+from pipelines.data import load_data
 from store.data_versions import keep_version, record_version
+from store.errors import DataError
 from store.layout import Layout
+from store.ledger import get_file, list_files, release
 from workbench.settings import load_project
 
 GOOD = "age,city,churned\n" + "".join(f"{20 + i},{'ab'[i % 2]},{'yn'[i % 2]}\n" for i in range(30))
@@ -73,6 +76,26 @@ def test_a_quarantined_file_is_shown_and_released_with_a_reason(workbench, layou
     events = workbench("events", "--json").json
     assert {"data_quarantined", "data_released"} <= {event["what"] for event in events}
     assert workbench("data", "show", "nothing.csv").code == 1
+
+
+def test_what_is_named_for_a_training_is_looked_up_by_its_content(layout):
+    settings = load_project(layout.root).settings.pipelines["churn"]
+    elsewhere = layout.root / "copy-of-b.csv"
+    elsewhere.write_text(BAD)
+    files = [elsewhere, layout.root / "data/b.csv"]
+    contents = {file.path: file.sha256 for file in load_data(files, layout.root).files}
+    examine_named(layout, "churn", settings, files[:1])
+    assert list_files(layout) == []
+    assert check_named(layout, "churn", contents) is False
+    examine_named(layout, "churn", settings, files)
+    assert [file.state for file in list_files(layout)] == ["ready", "quarantined", "ready"]
+    for path, said in (("copy-of-b.csv", "has the content of data/b.csv"), ("data/b.csv", "is quarantined")):
+        with pytest.raises(DataError, match=said) as raised:
+            check_named(layout, "churn", {path: contents[path]})
+        assert raised.value.hint is not None
+        assert "workbench data release data/b.csv --reason TEXT" in raised.value.hint
+    release(layout, get_file(layout, "data/b.csv"), "checked")
+    assert check_named(layout, "churn", contents) is True
 
 
 def test_a_file_that_became_valid_leaves_quarantine(workbench, layout):

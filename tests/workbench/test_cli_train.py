@@ -149,7 +149,11 @@ def test_all_trains_each_pipeline(workbench, learnable):
 def test_other_data_is_meant_from_where_one_stands(workbench, learnable, monkeypatch):
     (learnable / "data" / "customers.csv").rename(learnable / "data" / "moved.csv")
     monkeypatch.chdir(learnable / "data")
-    assert workbench("train", "churn", *QUICK, "--data", "moved.csv", "--json").code == 0
+    trained = workbench("train", "churn", *QUICK, "--data", "moved.csv", "--json")
+    assert trained.code == 0
+    (version,) = workbench("data", "versions", "--json").json
+    assert (version["runs"], version["kept"]) == ([trained.json["run_id"]], True)
+    assert [file["path"] for file in version["files"]] == ["data/moved.csv"]
 
 
 @pytest.mark.slow
