@@ -12,7 +12,6 @@ from store.predictions import PredictionReader
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pipelines.performance.rows import Rows
     from store.layout import Layout
 
 _LOOK_BACK = timedelta(days=30)
@@ -22,7 +21,8 @@ _ENOUGH = 20
 def coverage_of(
     layout: Layout,
     model: str,
-    rows: Rows,
+    predictions: int,
+    labelled: int,
     start: datetime,
     end: datetime,
     *,
@@ -33,7 +33,6 @@ def coverage_of(
     Lags are those of the model's labels of the last 30 days. `maturity` is the share of the labels that
     will ever come that should be there by now, given how long they took before; None where nobody knows.
     """
-    predictions, labelled = len(rows), int(rows.labelled.sum())
     lags = _lags(layout, model, end - _LOOK_BACK)
     found: dict[str, Any] = {
         "predictions": predictions,
@@ -57,12 +56,12 @@ def maturity(lags: NDArray[Any], start: datetime, end: datetime, now: datetime) 
 
 
 def _lags(layout: Layout, model: str, since: datetime) -> NDArray[Any]:
-    """Seconds from prediction to label, of the model's among the newest five thousand labels."""
+    """Seconds from prediction to label, of the model's among the newest five hundred labels."""
     with PredictionReader(layout).opened() as connection:
         connection.execute(
             "CREATE TEMP TABLE newest AS SELECT prediction_id, min(received_at) AS received_at FROM"
             " (SELECT prediction_id, received_at FROM feedback WHERE received_at >= ?"
-            " ORDER BY received_at DESC LIMIT 5000) GROUP BY prediction_id",
+            " ORDER BY received_at DESC LIMIT 500) GROUP BY prediction_id",
             [since.astimezone(UTC).replace(tzinfo=None)],
         )
         # By the bounds of the ids DuckDB passes over most predictions.

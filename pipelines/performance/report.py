@@ -12,6 +12,7 @@ import numpy as np
 
 from pipelines.performance import classes as of_classes
 from pipelines.performance import numbers as of_numbers
+from pipelines.performance.counted import Counted, counted, with_spread
 from pipelines.performance.estimate import estimated_figures
 from pipelines.performance.figures import MIN_ROWS, Drop, Figure, drop_test, is_below
 from pipelines.performance.lateness import coverage_of
@@ -68,15 +69,26 @@ def performance_details(
 ) -> dict[str, Any]:
     """All there is to say: "metrics" (as performance_report), "coverage", "classes", "calibration",
     "segments" (by the values of these features), "residuals", "concept" and "note".
+
+    Of very many rows, what the counts by five minutes tell is of all of them (accuracy, precision, recall,
+    F1, errors), the rest of a part of them: "sampled" says of how many.
     """
     from store.references import read_reference
 
     profile = reference or read_reference(layout, model, version)
     names = _classes(layout, model, version, profile)
-    rows = read_rows(layout, model, version, role, start, end, classes=names, segments=segments)
+    whole = counted(layout, model, version, role, start, end, names)
+    stretches = () if whole is None else whole.stretches
+    rows = read_rows(
+        layout, model, version, role, start, end, classes=names, segments=segments, stretches=stretches
+    )
     held = PerformanceReference.from_json(profile.performance if profile else None)
-    found = assess(rows, held, history=history)
-    found["coverage"] = coverage_of(layout, model, rows, start, end)
+    found = assess(rows, held, history=history, whole=whole)
+    n, labelled = len(rows), int(rows.labelled.sum())
+    if whole is not None:
+        n, labelled = whole.predictions, whole.labelled
+        found["sampled"] = {"rows": len(rows), "of": n}
+    found["coverage"] = coverage_of(layout, model, n, labelled, start, end)
     # Values beyond all bounds overflow; JSON has no word for what comes out.
     return {name: _without_infinities(value) for name, value in found.items()}
 
@@ -97,12 +109,19 @@ def assess(
     reference: PerformanceReference | None,
     *,
     history: Sequence[Sequence[dict[str, Any]]] | None = None,
+    whole: Counted | None = None,
 ) -> dict[str, Any]:
-    """What `performance_details` says of rows, without their coverage."""
+    """What `performance_details` says of rows, or of the `whole` that they are a part of, but coverage."""
     labelled = rows.with_labels()
     metrics: list[dict[str, Any]] = []
+    figures = _figures(labelled)
     parts = _parts(labelled) if history is None else []
-    for figure in _figures(labelled):
+    if whole is not None:
+        figures = _with_counted(figures, whole.figures)
+        if history is None:
+            sampled = parts or [[]] * len(whole.parts)
+            parts = [_with_counted(few, all_) for few, all_ in zip(sampled, whole.parts, strict=True)]
+    for figure in figures:
         if not math.isfinite(figure.value):
             continue
         drop, below = _against(figure, reference)
@@ -131,10 +150,14 @@ def assess(
         "residuals": None,
         "segments": [],
         "concept": _concept(rows, metrics),
+        "sampled": None,
         "note": rows.note,
     }
     if rows.classes is not None:
-        found["classes"] = of_classes.per_class(of_classes.confusion(rows), rows.classes)
+        matrix = None if whole is None else whole.matrix
+        if matrix is None:
+            matrix = of_classes.confusion(rows)
+        found["classes"] = of_classes.per_class(matrix, rows.classes)
         found["calibration"] = of_classes.calibration_of(rows)
     elif len(labelled):
         residual = labelled.actual - labelled.predicted
@@ -153,6 +176,14 @@ def _figures(rows: Rows) -> list[Figure]:
         return of_numbers.figures(rows.actual, rows.predicted)
     found = of_classes.figures_of_confusion(of_classes.confusion(rows), len(rows.classes))
     return found + of_classes.figures_of_scores(rows)
+
+
+def _with_counted(sample: list[Figure], whole: Sequence[Figure]) -> list[Figure]:
+    """The figures of all rows, where the counts tell them, and of some rows the others."""
+    known = {figure.metric: figure for figure in whole}
+    order = list(dict.fromkeys([*(figure.metric for figure in sample), *known]))
+    own = {figure.metric: figure for figure in sample}
+    return [with_spread(known[metric], sample) if metric in known else own[metric] for metric in order]
 
 
 def _parts(rows: Rows) -> list[list[Figure]]:

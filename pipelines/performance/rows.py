@@ -66,9 +66,13 @@ def read_rows(
     *,
     classes: Sequence[str] | None,
     segments: Sequence[str] = (),
+    stretches: Sequence[tuple[datetime, datetime]] = (),
     timeout_s: float = 2.0,
 ) -> Rows:
-    """Predictions from `start` to before `end`, rows in the spool included; `segments` are features."""
+    """Predictions from `start` to before `end`, rows in the spool included; `segments` are features.
+
+    Of `stretches` of that time only, where some are given.
+    """
     import numpy as np
 
     reader = PredictionReader(layout, timeout_s=timeout_s)
@@ -79,10 +83,13 @@ def read_rows(
         values.append(role)
     with reader.opened() as connection:
         wanted = [*_COLUMNS, *(("schema_id", "numeric", "categorical") if segments else ())]
+        # A query for each stretch: DuckDB passes over what lies between them.
+        query = f"SELECT {', '.join(wanted)} FROM predictions WHERE {' AND '.join(conditions)}"
+        parts = [[model, version, _naive(first), _naive(last), *values[4:]] for first, last in stretches]
+        parts = parts or [values]
         connection.execute(
-            f"CREATE TEMP TABLE chosen AS SELECT {', '.join(wanted)} FROM predictions"
-            f" WHERE {' AND '.join(conditions)}",
-            values,
+            f"CREATE TEMP TABLE chosen AS {' UNION ALL '.join([query] * len(parts))}",
+            [value for part in parts for value in part],
         )
         # Ids are in order of time, so by their bounds DuckDB passes over most of the labels.
         bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM chosen").fetchall()[0]
@@ -90,7 +97,8 @@ def read_rows(
             "CREATE TEMP TABLE labels_of_chosen AS SELECT prediction_id,"
             " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
             " max(received_at) AS received_at FROM feedback"
-            " WHERE prediction_id BETWEEN ? AND ? GROUP BY prediction_id",
+            " WHERE prediction_id BETWEEN ? AND ? AND prediction_id IN (SELECT prediction_id FROM chosen)"
+            " GROUP BY prediction_id",
             [*bounds],
         )
         columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s"]

@@ -88,6 +88,72 @@ def by_metric(report: list[dict[str, Any]], *, estimated: bool = False) -> dict[
     return {one["metric"]: one for one in report if one["estimated"] == estimated}
 
 
+def test_of_very_many_rows_the_counts_tell_what_all_are_like_and_a_part_the_rest(
+    layout: Layout, log: PredictionLog, reference: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    publish_reference(layout, "churn", 1, reference)
+    for minute in range(0, 180, 5):
+        p = rng.random(200)
+        ids = send(log, p, minutes=minute)
+        truth = rng.random(200) < p
+        given = [(one, CLASSES[int(hit)], None) for one, hit in zip(ids, truth, strict=True)]
+        log.append_feedback(given[:120])
+    fold(layout)
+
+    exact = performance_details(layout, "churn", 1, start=START, end=END)
+    monkeypatch.setattr("pipelines.performance.counted.MANY_ROWS", 5000)
+    monkeypatch.setattr("pipelines.performance.counted.SAMPLE_ROWS", 1000)
+    details = performance_details(layout, "churn", 1, start=START, end=END, segments=("city",))
+    assert exact["sampled"] is None
+    assert details["sampled"] == {"rows": 2400, "of": 7200}  # twelve stretches of five minutes
+    assert details["coverage"] == exact["coverage"] | {"maturity": pytest.approx(1, abs=1)}
+    whole, part = by_metric(exact["metrics"]), by_metric(details["metrics"])
+    assert list(part) == list(whole)
+    for metric in ("accuracy", "precision", "recall", "f1"):
+        assert part[metric] == whole[metric] | {"dropped": part[metric]["dropped"]}
+        assert part[metric]["n"] > 2000
+    assert part["roc_auc"]["n"] == 1440
+    assert part["roc_auc"]["value"] == pytest.approx(whole["roc_auc"]["value"], abs=0.05)
+    assert details["classes"] == exact["classes"]
+    assert by_metric(details["metrics"], estimated=True)["accuracy"]["n"] == 2400
+    json.dumps(details, allow_nan=False)
+
+
+def test_errors_of_very_many_rows(
+    layout: Layout, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    for minute in range(0, 180, 5):
+        actual = rng.normal(50, 10, 100)
+        ids = new_prediction_ids(100)
+        assert log.append(
+            model="sales",
+            version=1,
+            schema=FeatureSchema(("age",), ("numeric",)),
+            prediction_ids=ids,
+            predicted_at=START + timedelta(minutes=minute),
+            predictions=(actual + rng.normal(0, 2, 100)).tolist(),
+            probability=None,
+            probabilities=None,
+            classes=None,
+            numeric=[[1.0]] * 100,
+            categorical=[[]] * 100,
+            latency_ms=1.0,
+        )
+        log.append_feedback([(one, float(value), None) for one, value in zip(ids, actual, strict=True)])
+    fold(layout)
+    whole = by_metric(performance_report(layout, "sales", 1, start=START, end=END))
+    monkeypatch.setattr("pipelines.performance.counted.MANY_ROWS", 2000)
+    monkeypatch.setattr("pipelines.performance.counted.SAMPLE_ROWS", 600)
+    part = by_metric(performance_report(layout, "sales", 1, start=START, end=END))
+    assert list(part) == list(whole) == ["rmse", "mae", "r2"]
+    for metric, one in whole.items():
+        assert part[metric]["n"] == one["n"] == 3600
+        for bound in ("value", "low", "high"):
+            assert part[metric][bound] == pytest.approx(one[bound], rel=0.02)
+
+
 def test_a_healthy_model_has_intervals_around_its_reference(
     layout: Layout, log: PredictionLog, reference: Profile
 ) -> None:

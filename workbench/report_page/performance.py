@@ -122,6 +122,12 @@ def _coverage(details: Mapping[str, Any] | None) -> str:
     if coverage.get("lag_p50_s") is not None:
         text += f" Half of the outcomes arrive within {span(coverage['lag_p50_s'])}, nine in ten within "
         text += f"{span(coverage['lag_p90_s'])}."
+    sampled = (details or {}).get("sampled")
+    if sampled:
+        text += (
+            f" Of so many, ROC AUC, probabilities, segments and estimates are those of {sampled['rows']:,}"
+            " spread over the window."
+        )
     if coverage.get("maturity") is not None and coverage["maturity"] < 0.9:
         text += f" About {coverage['maturity']:.0%} of those to come should be here."
     return text
