@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from serve.answers import CSV, JSON, flat_rows
+from serve.answers import CSV, JSON, Answers, flat_rows
 
 LINES = "application/x-ndjson"
 _LINES_TYPES = frozenset(
@@ -29,7 +29,7 @@ class AnswerWriter(Protocol):
     is_cut_off: bool
     """Whether an answer with a problem has no proper end."""
 
-    def rows(self, rows: list[dict[str, Any]]) -> bytes: ...
+    def rows(self, answers: Answers) -> bytes: ...
 
     def end(self) -> bytes: ...
 
@@ -58,10 +58,10 @@ class JsonWriter:
     def __init__(self) -> None:
         self._is_begun = False
 
-    def rows(self, rows: list[dict[str, Any]]) -> bytes:
+    def rows(self, answers: Answers) -> bytes:
         before = b"," if self._is_begun else b'{"predictions":['
         self._is_begun = True
-        return before + orjson.dumps(rows)[1:-1]
+        return before + answers.text()
 
     def end(self) -> bytes:
         return b"]}"
@@ -76,8 +76,8 @@ class LineWriter:
     media_type = LINES
     is_cut_off = False
 
-    def rows(self, rows: list[dict[str, Any]]) -> bytes:
-        return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    def rows(self, answers: Answers) -> bytes:
+        return answers.text("\n") + b"\n"
 
     def end(self) -> bytes:
         return b""
@@ -95,8 +95,8 @@ class CsvWriter:
     def __init__(self) -> None:
         self._names: list[str] = []
 
-    def rows(self, rows: list[dict[str, Any]]) -> bytes:
-        flat = flat_rows(rows)
+    def rows(self, answers: Answers) -> bytes:
+        flat = flat_rows(answers.rows())
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\n")
         if not self._names:

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from serve.answer_parts import AnswerWriter, answer_writer
-from serve.answers import answer_rows
+from serve.answers import Answers
 from serve.bodies import body_format
 from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
@@ -155,7 +156,7 @@ class _Stream:
                 part = await self._in_thread(self._parts.feed, block)
             for start in range(0, len(part.rows), _ROWS_AT_ONCE):
                 rows = part.rows[start : start + _ROWS_AT_ONCE]
-                yield await self._in_thread(self._checked, Part(rows, part.names))
+                yield await self._in_thread(self._checked, replace(part, rows=rows))
 
     def _checked(self, part: Part) -> Batch:
         schema = self._model.schema
@@ -163,7 +164,7 @@ class _Stream:
         self._rows_read += len(part.rows)
         if part.names is not None:
             return schema.from_cells(part.names, part.rows, first)
-        return schema.from_json(part.rows, first)
+        return schema.from_json(part.rows, first, may_hold_booleans=part.may_hold_booleans)
 
     async def _answer(self, batches: list[Batch]) -> None:
         """Predict all, then log and write each."""
@@ -179,8 +180,8 @@ class _Stream:
     def _written(self, batch: Batch, predictions: Predictions, took_s: float) -> bytes:
         ids = self._predictor.record(self._model, batch, predictions, took_s, self.request_id)
         model = self._model
-        rows = answer_rows(model.loaded, model.name, model.version, predictions, ids, took_s * 1000)
-        return self.writer.rows(rows)
+        answers = Answers(model.loaded, model.name, model.version, predictions, ids, took_s * 1000)
+        return self.writer.rows(answers)
 
     async def put(self, piece: bytes) -> None:
         """Hand a piece of the answer over; waits where neither memory nor disk has room for it."""

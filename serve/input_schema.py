@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +56,7 @@ class InputSchema:
         self._numeric_at = [i for i, kind in enumerate(kinds) if kind == "numeric"]
         self._categorical_at = [i for i, kind in enumerate(kinds) if kind == "categorical"]
         self._pick = _picker(self._names)
+        self._doubles = struct.Struct(f"{self.width}d")
         self._prepare_quick_checks()
 
     def _prepare_quick_checks(self) -> None:
@@ -68,14 +71,18 @@ class InputSchema:
         self._high = np.array([np.inf if field.high is None else field.high for field in fields])
         self._is_limited = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
 
-    def from_json(self, rows: Sequence[Any], first_row: int | None = None) -> Batch:
+    def from_json(
+        self, rows: Sequence[Any], first_row: int | None = None, *, may_hold_booleans: bool = True
+    ) -> Batch:
         """Check parsed JSON rows (objects by name, or lists in the model's order) and shape them.
 
         Raises Problem 422 naming each field that is wrong and what was expected, and its row, counted from
         `first_row`, where the rows are not one alone.
         """
         if self._is_quick:
-            X = self._quick_array(rows)
+            X = None if may_hold_booleans else self._packed_array(rows)
+            if X is None:
+                X = self._quick_array(rows)
             if X is not None:
                 return self._batch_of(X)
         return self._checked(rows, lambda field, value: field.from_json(value), first_row)
@@ -98,6 +105,20 @@ class InputSchema:
 
     def _batch_of(self, X: np.ndarray) -> Batch:
         return Batch(len(X), self._for_model(X), _for_log(X) if self._any_optional else X, ())
+
+    def _packed_array(self, rows: Sequence[Any]) -> np.ndarray | None:
+        """As `_quick_array`, for rows that hold no booleans: only numbers can be packed as such, and only
+        as many as there are features."""
+        try:
+            if type(rows[0]) is dict:
+                if {*map(type, rows)} != {dict} or {*map(len, rows)} != {self.width}:
+                    return None
+                rows = [self._pick(row) for row in rows]
+            packed = bytearray().join(starmap(self._doubles.pack, rows))
+        except (KeyError, TypeError, struct.error):
+            return None
+        X = np.frombuffer(packed).reshape(len(rows), self.width)
+        return X if self._are_allowed(X) else None
 
     def _quick_array(self, rows: Sequence[Any]) -> np.ndarray | None:
         """The rows as an array when all is well at a glance; None leaves the explaining to `_checked`."""

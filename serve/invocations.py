@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from serve.bodies import body_format, parse_json
+from serve.bodies import body_format, may_hold_booleans, parse_json
 from serve.problems import Problem, shown
 from serve.row_parts import read_rows
 
@@ -54,7 +54,7 @@ def read_invocation(model: ServedModel, body: bytes, content_type: str) -> Batch
     rows = _split_rows(model, value) if key == "dataframe_split" else _rows(model, value, key)
     if not rows:
         raise Problem(400, f"{key} holds no row")
-    return model.schema.from_json(rows)
+    return model.schema.from_json(rows, may_hold_booleans=may_hold_booleans(body))
 
 
 def write_invocation(outcome: Outcome) -> Response:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serve.answers import answer_rows, csv_answer, json_answer, wants_csv
+from serve.answers import Answers, csv_answer, json_answer, wants_csv
 from serve.batch_stream import BatchDesk, is_small
 from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
@@ -116,10 +116,10 @@ class Predictor:
             is_single = rows.is_single and not always_list
             if rows.columns is not None:
                 return model.schema.from_cells(rows.columns, rows.rows)
-            return model.schema.from_json(rows.rows)
+            return model.schema.from_json(rows.rows, may_hold_booleans=rows.may_hold_booleans)
 
         def write(outcome: Outcome) -> Response:
-            rows = answer_rows(
+            answers = Answers(
                 model.loaded,
                 model.name,
                 model.version,
@@ -127,7 +127,7 @@ class Predictor:
                 outcome.prediction_ids,
                 outcome.latency_ms,
             )
-            return csv_answer(rows) if as_csv else json_answer(rows, is_single)
+            return csv_answer(answers) if as_csv else json_answer(answers, is_single)
 
         return await self.answer(request, model, read, write)
 

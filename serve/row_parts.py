@@ -6,12 +6,12 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
 
-from serve.bodies import BOM, Rows, body_format, parse_json, rows_of_json
+from serve.bodies import BOM, Rows, body_format, may_hold_booleans, parse_json, rows_of_json
 from serve.problems import Problem, shown
 
 _LIST_START = re.compile(rb'\s*(?:\[|\{\s*"(records|features)"\s*:\s*\[)')
@@ -21,10 +21,14 @@ _DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class Part:
-    """Some records. `names` are the columns of a CSV file, whose rows are then lists of texts."""
+    """Some records. `names` are the columns of a CSV file, whose rows are then lists of texts.
+
+    `may_hold_booleans` is that of `serve.bodies.Rows`.
+    """
 
     rows: list[Any]
     names: tuple[str, ...] | None = None
+    may_hold_booleans: bool = True
 
 
 class Parts(Protocol):
@@ -43,10 +47,12 @@ def read_rows(body: bytes, content_type: str, names: tuple[str, ...]) -> Rows:
     kind = body_format(content_type)
     if kind == "json":
         rows = rows_of_json(parse_json(body), names)
+        rows = replace(rows, may_hold_booleans=may_hold_booleans(body))
     else:
         parts = CsvParts(names, len(body)) if kind == "csv" else LineParts(len(body))
         first, last = parts.feed(body), parts.finish()
-        rows = Rows(first.rows + last.rows, columns=last.names)
+        is_plain = kind == "jsonl" and not may_hold_booleans(body)
+        rows = Rows(first.rows + last.rows, columns=last.names, may_hold_booleans=not is_plain)
     if not rows.rows:
         raise no_record()
     return rows
@@ -66,13 +72,16 @@ class LineParts:
 
     def feed(self, data: bytes) -> Part:
         whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
-        part = Part(list(self._records(whole)) if newline else [])
+        part = self._part(whole) if newline else Part([])
         _check_length(self._rest, self._longest, f"line {self._line + 1}")
         return part
 
     def finish(self) -> Part:
         rest, self._rest = self._rest, b""
-        return Part(list(self._records(rest)))
+        return self._part(rest)
+
+    def _part(self, lines: bytes) -> Part:
+        return Part(list(self._records(lines)), may_hold_booleans=may_hold_booleans(lines))
 
     def _records(self, lines: bytes) -> Iterator[Any]:
         for line in lines.split(b"\n"):
@@ -196,13 +205,14 @@ class ListParts:
                 break
             after = self._rest[cut + 1 :].lstrip()
             if after.startswith(b","):
+                text = self._rest[: cut + 1]
                 try:
-                    rows = orjson.loads(b"[" + self._rest[: cut + 1] + b"]")
+                    rows = orjson.loads(b"[" + text + b"]")
                 except orjson.JSONDecodeError:
                     continue
                 self._rest, self._next_try = after[1:], 0
                 self._n_records += len(rows)
-                return Part(rows)
+                return Part(rows, may_hold_booleans=may_hold_booleans(text))
         _check_length(self._rest, self._longest, f"record {self._n_records}")
         self._next_try = 2 * len(self._rest)  # so that what can't be cut is not read over and over
         return Part([])
@@ -210,9 +220,9 @@ class ListParts:
     def finish(self) -> Part:
         if self._n_records and self._rest.lstrip().startswith(b"]"):
             raise Problem(400, "the body is not valid JSON: a comma before the end of the list")
-        value = parse_json((self._opening or b"") + self._rest)
-        self._rest = b""
-        return Part(rows_of_json(value, self._names).rows)
+        text, self._rest = (self._opening or b"") + self._rest, b""
+        rows = rows_of_json(parse_json(text), self._names).rows
+        return Part(rows, may_hold_booleans=may_hold_booleans(text))
 
 
 def _check_length(rest: bytes, longest: int, where: str) -> None:

@@ -102,7 +102,7 @@ class _Schema:
     fields = (Field("a", "number", True), Field("b", "string", False))
     width = 2
 
-    def from_json(self, rows: Any) -> Any:
+    def from_json(self, rows: Any, **_options: Any) -> Any:
         return rows
 
     from_text = from_json
