@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from store.errors import WorkbenchError
+from store.runs import count_children, without_nested
 
 if TYPE_CHECKING:
     from store.registry import ModelVersion, RegisteredModel
@@ -39,6 +40,10 @@ class RunList:
 
     versions: Mapping[str, str] = field(default_factory=dict)
     """By run id, the registered versions made from it, in words."""
+    top: tuple[Run, ...] = ()
+    """The runs that are not below another one of them."""
+    children: Mapping[str, int] = field(default_factory=dict)
+    """By run id, how many runs are below it, as the candidates of a search are."""
 
 
 def list_runs(
@@ -55,7 +60,11 @@ def list_runs(
         every_s = _POLL_S if isinstance(source, _Polled) else 0.0
         versions = desk.cached("version words", lambda: _VersionWords(desk, every_s)).read()
     experiments = tuple(experiment.name for experiment in desk.runs.experiments())
-    found = RunList(runs, experiments, source.progress, versions)
+    if before is not None and before.runs is runs:
+        top, children = before.top, before.children
+    else:
+        top, children = tuple(without_nested(runs)), count_children(runs)
+    found = RunList(runs, experiments, source.progress, versions, top, children)
     if before is not None and before.runs is runs and replace(before, runs=runs) == found:
         return before
     return found

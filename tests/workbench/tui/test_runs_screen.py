@@ -106,6 +106,30 @@ def test_without_curves_there_is_no_column_for_them(shop, drive, settled):
     drive(app, script)
 
 
+def test_runs_below_others_are_counted_until_they_are_asked_for(shop, drive, settled):
+    store = FileRunStore(shop / "mlruns")
+    store.set_tag("c" * 32, "mlflow.parentRunId", "a" * 32)
+    app = WorkbenchApp(find_place(shop))
+
+    async def script(pilot):
+        await settled(pilot)
+        everything = len(store.list())
+        child, parent = store.get("c" * 32).name, store.get("a" * 32)
+        table = app.screen.table
+        assert (len(names(app)), child in names(app)) == (everything - 1, False)
+        assert "1 child hidden" in app.screen.query_one("#main").border_title
+        column = next(column for column in table.columns if column.key == "children")
+        assert (column.hidden, column.get(parent)) == (False, 1)
+        await pilot.press("b")
+        assert (len(names(app)), child in names(app)) == (everything, True)
+        assert "hidden" not in app.screen.query_one("#main").border_title
+        assert app.screen.remember()["children"] is True
+        await pilot.press("b")
+        assert child not in names(app)
+
+    drive(app, script)
+
+
 def test_chosen_columns_are_remembered_although_the_runs_come_later(shop, drive, settled):
     async def hide(pilot):
         await settled(pilot)

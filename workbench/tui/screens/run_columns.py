@@ -22,11 +22,12 @@ def run_columns(
     runs: Sequence[Run],
     versions: Mapping[str, str] = MappingProxyType({}),
     curves: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    children: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Column[Run]]:
     """Fixed columns first, then what tells runs apart; the rest is there to be chosen.
 
     `versions` are the registered versions made from a run, in words, by its id; `curves` the values of a
-    metric's history, which may come later.
+    metric's history, which may come later; `children` how many runs are below one.
     """
     telling, dull = metric_names(runs)
     varied = varied_params(runs)
@@ -39,6 +40,13 @@ def run_columns(
     return [
         Column("name", "name", value=_name, flex=1, min_width=12, max_width=48, style=_name_tone),
         Column("status", "status", value=_status, style=lambda run, _: status_tone(run), min_width=9),
+        Column(
+            "children",
+            "children",
+            value=lambda run: children.get(run.run_id),
+            align="right",
+            hidden=not any(run.run_id in children for run in runs),
+        ),
         Column("started_at", "started", format=moment, descending_first=True),
         *metrics[:beside],
         _curve(curves, hidden=drawn is None),

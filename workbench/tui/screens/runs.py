@@ -65,9 +65,11 @@ class RunsScreen(WorkbenchScreen):
     AUTO_FOCUS = ""
     _pane: RunPane | None = None
     _found: RunList | None = None
-    _versions: Mapping[str, str] | None = None
+    _beside: tuple[Mapping[str, str] | None, Mapping[str, int] | None] = None, None
+    """What the columns show of the runs that isn't theirs: versions made from them, children."""
     _experiment = ALL
     _shows_deleted = False
+    _shows_children = False
     _pause: Timer | None = None
     _sight_pause: Timer | None = None
 
@@ -139,6 +141,7 @@ class RunsScreen(WorkbenchScreen):
     def recall(self, state: dict[str, Any]) -> None:
         self.table.restore_state(replace(TableState.from_json(state.get("table")), marks=frozenset()))
         self._experiment = str(state.get("experiment") or ALL)
+        self._shows_children = bool(state.get("children", False))
         self.set_class(bool(state.get("details", True)), "-details")
         self.set_class(bool(state.get("experiments", False)), "-experiments")
         self.pane.show_tab(str(state.get("tab") or ""))
@@ -147,6 +150,7 @@ class RunsScreen(WorkbenchScreen):
         return {
             "table": self.table.save_state().to_json(),
             "experiment": self._experiment,
+            "children": self._shows_children,
             "details": self.has_class("-details"),
             "experiments": self.has_class("-experiments"),
             "tab": self.pane.tab,
@@ -164,7 +168,8 @@ class RunsScreen(WorkbenchScreen):
         found = self._found
         assert found is not None
         counts = dict.fromkeys(found.experiments, 0)
-        for run in found.runs:
+        shown = self._listed(found)
+        for run in shown:
             counts[run.experiment] = counts.get(run.experiment, 0) + 1
         if self._experiment not in counts:
             self._experiment = ALL
@@ -172,32 +177,44 @@ class RunsScreen(WorkbenchScreen):
         rows = [
             ExperimentRow(name, name, count) for name, count in counts.items() if count or name != "Default"
         ]
-        table.set_rows([ExperimentRow(ALL, "all", len(found.runs)), *rows])
+        table.set_rows([ExperimentRow(ALL, "all", len(shown)), *rows])
         table.move_cursor(self._experiment)
 
     def _show_rows(self) -> None:
         found = self._found
         if found is None:
             return
-        runs = [run for run in found.runs if self._experiment in (ALL, run.experiment)]
-        columns = run_columns(runs, found.versions, self._curves)
+        runs = [run for run in self._listed(found) if self._experiment in (ALL, run.experiment)]
+        columns = run_columns(runs, found.versions, self._curves, found.children)
         are_others = [(c.key, c.hidden) for c in columns] != [(c.key, c.hidden) for c in self.table.columns]
-        if are_others or found.versions is not self._versions:
-            self._versions = found.versions
+        beside = found.versions, found.children
+        if are_others or any(a is not b for a, b in zip(beside, self._beside, strict=True)):
+            self._beside = beside
             self.table.set_columns(columns)
         self.table.set_rows(runs)
         if found.reading is None:
-            no_runs = "no runs yet: workbench train makes the first"
+            train = "n on screen 6, or workbench train, makes" if self.desk.project else "a script makes"
+            no_runs = f"no runs yet: {train} the first"
             self.table.set_empty_text("no deleted runs" if self._shows_deleted else no_runs)
         what = self._experiment or "runs"
         if self._shows_deleted:
             what += " · deleted"
+        hidden = sum(found.children.get(run.run_id, 0) for run in runs) if self._hides_children else 0
+        if hidden:
+            what += f" · {hidden:,} {'child' if hidden == 1 else 'children'} hidden"
         if found.reading is not None:
             what += " · reading {:,} of {:,} runs".format(*found.reading)
             self.set_timer(_NEXT_PART_S, self.look)
         self.query_one("#main").border_title = what
         self._show_details(self.table.cursor_row)
         self.refresh_bindings()
+
+    @property
+    def _hides_children(self) -> bool:
+        return not self._shows_children and not self._shows_deleted
+
+    def _listed(self, found: RunList) -> tuple[Run, ...]:
+        return found.top if self._hides_children else found.runs
 
     def look_again(self) -> None:
         """Ask for the runs, whatever is being asked already."""
@@ -340,6 +357,12 @@ class RunsScreen(WorkbenchScreen):
         self._shows_deleted = not self._shows_deleted
         self._found = None
         self._ask_runs()
+
+    def action_children(self) -> None:
+        self._shows_children = not self._shows_children
+        if self._found is not None:
+            self._show_experiments()
+            self._show_rows()
 
     def action_compare(self) -> None:
         self.workbench.compare([run.run_id for run in self.chosen_runs()])

@@ -40,6 +40,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "runs.restore", "U", "restore", "Bring the marked or this deleted run back.", "Runs", changes=True
     ),
+    Action(
+        "runs.children",
+        "b",
+        "children",
+        "Show the runs below others too, as the candidates of a search are, and back.",
+        "View",
+    ),
     Action("runs.deleted", "D", "deleted", "Show the deleted runs in place of the others, and back.", "View"),
     Action("runs.experiments", "e", "experiments", "Show or hide the list of experiments.", "View"),
     Action("runs.details", "v", "details", "Show or hide what is known about the run.", "View"),
