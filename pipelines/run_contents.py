@@ -97,9 +97,14 @@ def evaluation_files(
         profile.prediction.categories,
         further=[(prepared.y[prepared.split.train][unseen], reference.rows(unseen))],
     )
-    profile = replace(profile, performance=performance.as_json())
+    means = {name: cell["mean"] for name, cell in importances.items()}
+    profile = replace(
+        profile,
+        performance=performance.as_json(),
+        importances={name: mean for name, mean in means.items() if name not in profile.redacted},
+    )
     return {
-        "feature_importances.json": {name: cell["mean"] for name, cell in importances.items()},
+        "feature_importances.json": means,
         "permutation_importance.json": {"metric": deciding.name, "features": importances},
         PROFILE_FILE: profile.to_json(),
         **curves(prepared.task, y_test, scores, prepared.classes, seed=seed),

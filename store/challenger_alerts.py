@@ -38,3 +38,11 @@ def settle_challenger_alerts(layout: Layout, model: str, challenger: int | None)
         for alert in list_alerts(layout, states=LIVE, model=model):
             if alert.kind == KIND and alert.version != challenger:
                 clear_alert(layout, alert.key, reason="it was decided upon", quiet=True)
+
+
+def waiting_models(layout: Layout) -> list[str]:
+    """Models of which a challenger is said to wait."""
+    if not layout.state_db.exists():
+        return []
+    live = list_alerts(layout, states=LIVE)
+    return sorted({alert.model for alert in live if alert.kind == KIND and alert.model is not None})

@@ -153,6 +153,8 @@ class Profile:
     created_at: str = ""
     performance: Mapping[str, Any] | None = None
     """How good the answers were on rows that the model had not learnt from; see pipelines.performance."""
+    importances: Mapping[str, float] = field(default_factory=dict)
+    """Permutation importance by feature, where training found it: which drift matters."""
     segments: Mapping[str, Mapping[str, SegmentProfile]] = field(default_factory=dict)
     """Parts of the reference, by column and value as the log has it as text."""
 
@@ -180,6 +182,8 @@ class Profile:
         }
         if self.performance is not None:
             values["performance"] = dict(self.performance)
+        if self.importances:
+            values["importances"] = dict(self.importances)
         if self.segments:
             values["segments"] = {
                 column: {value: part.as_json() for value, part in parts.items()}
@@ -210,6 +214,7 @@ class Profile:
                 duplicate_share=values.get("duplicate_share"),
                 created_at=values["created_at"],
                 performance=values.get("performance"),
+                importances=values.get("importances", {}),
                 segments={
                     column: {value: SegmentProfile.from_json(part) for value, part in parts.items()}
                     for column, parts in values.get("segments", {}).items()

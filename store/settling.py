@@ -15,9 +15,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from store.challenger_alerts import settle_challenger_alerts
 from store.journal import Event, JournalTail, append_event
 from store.layout import Layout
-from store.registry import CHAMPION, RegisteredModel
+from store.registry import CHALLENGER, CHAMPION, RegisteredModel
 from store.standing import ARCHIVED, STAGE_OF, Past, Standing, adopt, in_step
 
 OUTSIDER = "outside workbench"
@@ -146,6 +147,7 @@ class Settler:
         if model is None:
             if past.versions or past.standing:
                 former = past.standing.champion if past.standing else None
+                settle_challenger_alerts(self._layout, name, None)
                 events.append(self._adopted(name, former, None, {"change": "model deleted"}))
             return events
         if model.problem:
@@ -177,6 +179,8 @@ class Settler:
             }
             if old is not None and new is None and stages.get(old) == ARCHIVED:
                 details["put_away"] = [old]
+            if role == CHALLENGER:
+                settle_challenger_alerts(self._layout, name, new)
             events.append(self._adopted(name, old, new, details))
         return events
 

@@ -7,7 +7,6 @@ server's helper process. A lock sees to it that one does at a time.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.errors import BusyError, UsageError, WorkbenchError
 from store.layout import SETTINGS_FILE
+from workbench.monitor_registry import RegistryNews
 
 if TYPE_CHECKING:
     from pipelines.drift.live import LiveDrift
@@ -64,7 +64,6 @@ class _Seen:
     reported_at: datetime | None = None
     profile_at: tuple[int, int] = (0, 0)
     profile: Profile | None = None
-    importances: Mapping[str, float] = field(default_factory=dict)
     performance: list[dict[str, Any]] = field(default_factory=list)
     concept: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] | None = None
@@ -98,6 +97,7 @@ class Monitor:
         self._project: Project | None = None
         self._live: LiveDrift | None = None
         self._seen: dict[Key, _Seen] = {}
+        self._news = RegistryNews()
 
     def tick(self, now: datetime | None = None) -> Tick:
         """Do all that is due. Raises WorkbenchError for broken settings; what one version's data does wrong
@@ -187,6 +187,7 @@ class Monitor:
             except WorkbenchError as error:
                 problems.append(f"{key.model} version {key.version}: {error}")
         self._retire(project, by_key, now)
+        self._news.settle_challengers(project)
         from workbench.alerting import deliver
 
         deliver(layout, project.settings.alerts, project=project.name)
@@ -274,7 +275,6 @@ class Monitor:
         stamp = (status.st_mtime_ns, status.st_size)
         if stamp != seen.profile_at:
             seen.profile = read_reference(project.layout, key.model, key.version)
-            seen.importances = importances(project, key.model, key.version)
             seen.profile_at = stamp
         if seen.profile is None:
             return None
@@ -284,7 +284,7 @@ class Monitor:
             profile=seen.profile,
             settings=monitor_settings(project, key.model),
             rules={} if pipeline is None else pipeline.columns,
-            importances=seen.importances,
+            importances=self._news.importances(project, key, seen.profile),
         )
 
     def _without_reference(
@@ -375,21 +375,3 @@ def _with_window(settings: MonitorSettings, window: str) -> MonitorSettings:
         raise UsageError(
             f"--window {window}: {reason}", "For example: --window 24h, --window 500."
         ) from error
-
-
-def importances(project: Project, model: str, version: int) -> dict[str, float]:
-    """Permutation importances that training left with the version's run; empty where there are none."""
-    from store.tracking import is_file_store, open_registry, open_runs, resolve_uri
-
-    uri = resolve_uri(project.settings.tracking.uri, project.root)
-    if not is_file_store(uri):
-        return {}
-    try:
-        run_id = open_registry(uri, project.layout).version(model, version).run_id
-        if run_id is None:
-            return {}
-        path = open_runs(uri).artifact_path(run_id, "feature_importances.json")
-        values = json.loads(path.read_bytes())
-        return {str(name): float(value) for name, value in values.items()}
-    except (WorkbenchError, OSError, ValueError, TypeError, AttributeError):
-        return {}
