@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import IO
 
 from pipelines.forked import ForkServer
 from pipelines.job_mending import failures, queue_once_more
-from pipelines.job_process import ChildProcess
+from pipelines.job_process import REQUEST_FILE, ChildProcess
 from pipelines.launch import train
 from pipelines.request import TrainEvent, TrainRequest
 from pipelines.retrain import wanted_request
@@ -28,6 +29,7 @@ from store.jobs import Job, JobKind, get_job, job_lock, list_jobs, update_job
 from store.layout import Layout
 from store.ledger import return_files
 from store.locks import lock_holder
+from store.tracking import file_store_path, is_file_store, resolve_uri
 
 log = logging.getLogger("workbench.watch")
 
@@ -53,6 +55,20 @@ class _Lane:
         return self.thread is not None and self.thread.is_alive()
 
 
+@dataclass(frozen=True)
+class _Pause:
+    """Why a job is not tried at once."""
+
+    until: float
+    """time.monotonic()."""
+    words: str
+    away: Path | None = None
+    """The folder of runs that was not there; once it is, nothing is waited for."""
+
+    def is_over(self, now: float) -> bool:
+        return now >= self.until or (self.away is not None and self.away.is_dir())
+
+
 def no_scoring(job: Job) -> ScoreRequest:
     """For a queue that only trains."""
     raise UsageError(f"nobody scores for {job.pipeline} here")
@@ -76,8 +92,7 @@ class JobQueue:
         self._on_event = on_event
         self._lanes = (_Lane("train"), _Lane("score"))
         self._is_stopping = False
-        self._not_before: dict[str, tuple[float, str]] = {}
-        """By job, until when its next try is put off (time.monotonic), and that in words."""
+        self._not_before: dict[str, _Pause] = {}
         self.put_off: dict[str, str] = {}
         """By pipeline, until when the next try of a job is put off, and why."""
         self._server: ForkServer | None = None
@@ -103,10 +118,7 @@ class JobQueue:
         waiting = list_jobs(self._layout, states=("queued",))[::-1]
         self._not_before = {job.id: self._not_before[job.id] for job in waiting if job.id in self._not_before}
         self.put_off = {
-            job.pipeline: words
-            for job in waiting
-            for until, words in [self._not_before.get(job.id, (0.0, ""))]
-            if until > now
+            job.pipeline: self._not_before[job.id].words for job in waiting if job.id in self._not_before
         }
         for lane in self._lanes:
             if not lane.is_busy:
@@ -126,7 +138,8 @@ class JobQueue:
 
     def _start_next(self, lane: _Lane, waiting: list[Job], now: float) -> None:
         for job in waiting:
-            if self._not_before.get(job.id, (0.0, ""))[0] > now:
+            pause = self._not_before.get(job.id)
+            if pause is not None and not pause.is_over(now):
                 continue
             if lock_holder(job_lock(self._layout, job.kind, job.pipeline)) is None:
                 lane.job = job
@@ -227,11 +240,24 @@ class JobQueue:
         if again is None:
             return ""
         pause_s = _PAUSES_S[min(number, len(_PAUSES_S)) - 1]
+        away = _missing_store(self._layout, job)
         at = f"{datetime.now(UTC) + timedelta(seconds=pause_s):%H:%M:%S} UTC"
-        words = f"{at}, for another try ({error.message})"
-        self._not_before[again.id] = time.monotonic() + pause_s, words
+        when = at if away is None else f"{away} to be there again, or {at}"
+        words = f"{when}, for another try ({error.message.rstrip('.')})"
+        self._not_before[again.id] = _Pause(time.monotonic() + pause_s, words, away)
         log.info("%s: job %s tries again in %.0f s", job.pipeline, again.id, pause_s)
         return f" It is tried again at {at}."
+
+
+def _missing_store(layout: Layout, job: Job) -> Path | None:
+    """The folder of runs that the job was to write to, where it isn't there."""
+    try:
+        uri = json.loads((layout.jobs / job.id / REQUEST_FILE).read_bytes())["tracking_uri"]
+        uri = resolve_uri(uri, layout.root)
+        folder = file_store_path(uri) if is_file_store(uri) else None
+    except (OSError, ValueError, KeyError, WorkbenchError):
+        return None
+    return folder if folder is not None and not folder.is_dir() else None
 
 
 def _alert_key(job: Job) -> str:

@@ -22,6 +22,7 @@ from pipelines.unfinished_runs import finish_run, store_environment
 from store.errors import StorageError, TrainingError, WorkbenchError
 from store.files import write_atomically
 from store.jobs import Job, add_job, job_lock, list_jobs, new_job_id, update_job
+from store.journal import append_event
 from store.layout import Layout
 from store.locks import locked
 from store.tracking import file_store_path, is_file_store, resolve_uri
@@ -52,7 +53,6 @@ def train(
         settle_dead_jobs(layout, dead)
         is_queued = job_id is not None
         job_id = job_id or new_job_id()
-        _refuse_a_new_store(request)
         folder = job_folder(layout, job_id)
         write_atomically(folder / REQUEST_FILE, json.dumps(request.as_json()))
         if is_queued:
@@ -107,6 +107,7 @@ def _run(
             on_event(event)
 
     try:
+        _refuse_a_new_store(request)
         update_job(layout, job_id, pid=process.start(start, store_environment(_uri(request))))
         result = TrainResult.from_json({**process.follow(note), "job_id": job_id})
         report.finish()
@@ -130,12 +131,28 @@ def _run(
                 state="cancelled" if is_cancelled else "failed",
                 error="interrupted" if is_interrupted else words_of(error),
             )
+        if not is_cancelled:
+            _tell_failed(request, job_id, run_id, error)
         # A child that answered has done it, unless its store was away.
         if run_id is not None and (not process.has_answered or isinstance(error, StorageError)):
             finish_run(layout, _uri(request), run_id, "KILLED" if is_cancelled else "FAILED")
         raise
     finally:
         process.close()
+
+
+def _tell_failed(request: TrainRequest, job_id: str, run_id: str | None, error: BaseException) -> None:
+    """In the audit trail: what was to be trained, why, and what stopped it."""
+    details = {"pipeline": request.pipeline, "job": job_id, "run_id": run_id, "trigger": request.trigger}
+    with contextlib.suppress(WorkbenchError):
+        append_event(
+            request.layout,
+            "training_failed",
+            who=request.who,
+            model=request.model,
+            reason=words_of(error),
+            details={**details, "wanted": request.reason},
+        )
 
 
 def _uri(request: TrainRequest) -> str:

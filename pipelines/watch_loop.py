@@ -17,7 +17,7 @@ from pipelines.examine_job import run_child
 from pipelines.job_mending import settle_jobs
 from pipelines.job_queue import JobQueue, no_scoring
 from pipelines.request import TrainRequest
-from pipelines.retrain import decide_on_new_data, request_retrain
+from pipelines.retrain import Decision, decide_on_new_data, request_retrain
 from pipelines.scheduled_scoring import ScheduledScoring
 from pipelines.schedules import Schedules
 from pipelines.score_request import ScoreRequest
@@ -111,8 +111,12 @@ class WatchLoop:
 
     def waits_for(self, pipeline: str) -> str | None:
         """What its new data, or a training that something else asks for, waits for; None for nothing."""
-        tables = (self._waits, self.triggers.held, self.queue.put_off)
-        return "; ".join(table[pipeline] for table in tables if pipeline in table) or None
+        found: list[str] = []
+        for table in (self.triggers.held, self.queue.put_off, self._waits):
+            words = table.get(pipeline)
+            if words is not None and not any(one.startswith(words) for one in found):
+                found.append(words)
+        return "; ".join(found) or None
 
     def stop(self) -> None:
         """End after the present round; safe in a signal handler."""
@@ -198,10 +202,14 @@ class WatchLoop:
         try:
             task.run()
         except Exception as error:
-            problem = f"{type(error).__name__}: {error}"
+            is_known = isinstance(error, WorkbenchError)
+            problem = str(error) if is_known else f"{type(error).__name__}: {error}"
             if problem != task.problem:
-                log.exception("%s failed", task.name)
-                message = f"the watcher's {task.name} fails: {error}"
+                if is_known:
+                    log.warning("%s: %s", task.name, error)
+                else:
+                    log.exception("%s failed", task.name)
+                message = f"the watcher fails at {task.name}: {error}"
                 raise_alert(
                     self.layout,
                     f"watcher:{task.name}",
@@ -214,6 +222,7 @@ class WatchLoop:
             task.due_at = time.monotonic() + max(task.every_s, 5.0)
         else:
             if task.problem is not None:
+                log.info("%s: it works again", task.name)
                 task.problem = None
                 clear_alert(self.layout, f"watcher:{task.name}", reason="it works again", quiet=True)
 
@@ -319,11 +328,9 @@ class WatchLoop:
             if not has_settled and not (now - since > _LONGEST_WAIT_S and not is_examining):
                 continue
             self._waiting_since.pop(name, None)
-            if self.paused & {name, "*"}:
-                self._waits[name] = "the pause to end"
-                self._decide_at[name] = now + 3600
-                continue
             decision = decide_on_new_data(self.layout, name, settings.retrain)
+            if self.paused & {name, "*"} and (decision.reason or decision.waits_for):
+                decision = Decision(None, "the pause to end")
             if decision.reason is not None:
                 job = request_retrain(self.layout, name, trigger="new_data", reason=decision.reason)
                 if job is not None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from store.background import Background
-from store.errors import BusyError, WorkbenchError
+from store.errors import BusyError, SettingsError, WorkbenchError
 from workbench.watch_tasks import hosted_tasks
 from workbench.watching import WatcherInfo, watcher_process
 
@@ -91,7 +91,10 @@ class CurrentProject:
         if stamp != self._stamp:
             from workbench.settings import load_project
 
-            self.project = load_project(self.project.root)
+            try:
+                self.project = load_project(self.project.root)
+            except WorkbenchError as error:
+                raise SettingsError(error.message, "It goes on with those before.") from error
             self._stamp = stamp
             log.info("the settings were read again")
         return self.project.settings.pipelines
@@ -116,7 +119,6 @@ class CurrentProject:
     def scoring(self, job: Job) -> ScoreRequest:
         """What a scoring by the clock is to do; raises SettingsError where the settings have none now."""
         from pipelines.score_request import ScoreRequest
-        from store.errors import SettingsError
 
         project = self.project
         name, settings = project.pipeline(job.pipeline)

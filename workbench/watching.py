@@ -50,7 +50,8 @@ class WatcherInfo:
                 due = row.get(key)
                 if due is not None and datetime.fromisoformat(due) > self.heartbeat:
                     notes.append(f"{row['name']} {words} at {local_time(datetime.fromisoformat(due))}")
-        return [*notes, *(f"{name} fails: {text}" for name, text in (self.problems or {}).items())]
+        notes += [f"{name} fails: {text}" for name, text in (self.problems or {}).items()]
+        return [note.rstrip(".") for note in notes]
 
     def as_json(self) -> dict[str, Any]:
         """The watcher in `status --json`."""

@@ -92,7 +92,7 @@ def _say_what_waits(layout: Layout) -> None:
         for note in watcher.notes(local_time):
             say(f"{note}.")
     elif list_jobs(layout, states=("queued",), limit=1):
-        say("Nobody watches this project; run the queue with: workbench watch")
+        say("Nobody watches this project; run the queue with: workbench watch --detach")
 
 
 @jobs.command()
@@ -210,18 +210,18 @@ def retry(invocation: Invocation, job: str, as_json: bool) -> None:
         print_json(again.as_json())
     else:
         print(f"Job {again.id} is queued.")
-        say_who_runs_it(invocation.layout)
+        say_who_runs_it(invocation.layout, again)
 
 
-def say_who_runs_it(layout: Layout) -> None:
+def say_who_runs_it(layout: Layout, job: Job) -> None:
     """What happens next with a queued job, on stderr."""
     from workbench.output import say
     from workbench.watching import running_watcher
 
     if running_watcher(layout) is None:
-        say("Nobody watches this project; run the queue with: workbench watch")
+        say("Nobody watches this project; run the queue with: workbench watch --detach")
     else:
-        say("Follow it with: workbench jobs log JOB --follow")
+        say(f"Follow it with: workbench jobs log {job.id} --follow")
 
 
 def _document(layout: Layout, job: Job) -> dict[str, Any]:

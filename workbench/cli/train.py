@@ -123,7 +123,7 @@ def _queue(
         return
     for job in jobs:
         print(f"Job {job.id} of {job.pipeline} is queued.")
-    say_who_runs_it(invocation.layout)
+    say_who_runs_it(invocation.layout, job)
 
 
 @contextlib.contextmanager
