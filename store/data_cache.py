@@ -13,16 +13,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from store.errors import DataError, StorageError
 from store.layout import Layout
 
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
+_JUST_NOW_S = 60.0
 _RESERVE = (10, 10 * 2**30)
 """Share (a tenth) and most bytes of the disk that caching leaves free."""
 
@@ -66,7 +67,8 @@ def keep_directory(layout: Layout, files: Mapping[str, str]) -> str:
     content, name = directory_document(files), directory_name(files)
     path = object_path(layout, name)
     if not path.exists():
-        _place(layout, path, lambda target: target.write_bytes(content))
+        with placed(layout, path) as target:
+            target.write_bytes(content)
     return name
 
 
@@ -102,12 +104,10 @@ def keep_file(layout: Layout, path: Path, md5: str) -> None:
     Raises DataError where it has another one, OSError where it can't be read or written.
     """
 
-    def copy(target: Path) -> None:
+    with placed(layout, object_path(layout, md5)) as target:
         _copy(path, target)
         if md5_of(target) != md5:
             raise DataError("it changed after it was read", "Train again.")
-
-    _place(layout, object_path(layout, md5), copy)
 
 
 def restore_file(layout: Layout, md5: str, target: Path) -> None:
@@ -167,25 +167,39 @@ def drop(layout: Layout, md5s: Sequence[str]) -> int:
 
 
 def _check_room(layout: Layout, size: int) -> None:
-    folder = layout.state
-    disk = os.statvfs(folder)
+    disk = os.statvfs(layout.data if layout.data.exists() else layout.state)
     total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
     if free - size < min(total // _RESERVE[0], _RESERVE[1]):
         raise StorageError(f"only {free // 1_000_000} MB are free on the disk", "Free the disk.")
 
 
-def _place(layout: Layout, path: Path, write: Any) -> None:
-    """Make a file by writing another one and renaming it; two that make the same one don't disturb."""
+@contextlib.contextmanager
+def placed(layout: Layout, path: Path) -> Iterator[Path]:
+    """A new file to write, which becomes `path` in one step unless something raises; two that make the same
+    one don't disturb each other. What a killed process left behind is cleared away by the next."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_abandoned(layout.data)
     descriptor, name = tempfile.mkstemp(prefix="new.", suffix=".tmp", dir=layout.data)
-    os.close(descriptor)
     temporary = Path(name)
     try:
-        write(temporary)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield temporary
         temporary.chmod(0o444)
         temporary.replace(path)
     finally:
+        os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Remove unfinished files that no process holds, but for those made just now."""
+    for path in folder.glob("new.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < _JUST_NOW_S:
+                continue
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def _copy(source: Path, target: Path) -> None:

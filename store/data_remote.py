@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.data_cache import is_kept, object_path
+from store.data_cache import is_kept, object_path, placed
 from store.errors import DataError, StorageError, UsageError
 from store.layout import Layout
 
@@ -93,26 +93,16 @@ class Remote:
 
     def _fetch(self, layout: Layout, md5: str) -> int:
         path = object_path(layout, md5)
-        path.parent.mkdir(parents=True, exist_ok=True)
         found = hashlib.md5(usedforsecurity=False)
-        with tempfile.NamedTemporaryFile(
-            dir=layout.data, prefix="new.", suffix=".tmp", delete=False
-        ) as written:
-            temporary = Path(written.name)
-            try:
-                with self._files.open(self._path(md5), "rb") as read:
-                    while chunk := read.read(_CHUNK):
-                        found.update(chunk)
-                        written.write(chunk)
-                written.flush()
-                if found.hexdigest() != md5.removesuffix(".dir"):
-                    raise DataError(
-                        f"the content {md5} at {self.url} is damaged", "Push it again from where it is whole."
-                    )
-                temporary.chmod(0o444)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with placed(layout, path) as target, target.open("wb") as written:
+            with self._files.open(self._path(md5), "rb") as read:
+                while chunk := read.read(_CHUNK):
+                    found.update(chunk)
+                    written.write(chunk)
+            if found.hexdigest() != md5.removesuffix(".dir"):
+                raise DataError(
+                    f"the content {md5} at {self.url} is damaged", "Push it again from where it is whole."
+                )
         return path.stat().st_size
 
     def _guard(self, call: Any, *arguments: Any) -> Any:
@@ -121,6 +111,11 @@ class Remote:
         except DataError:
             raise
         except Exception as error:  # every protocol has errors of its own
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageError(
+                    f"between here and the data remote {self.url} a disk is full: {error.strerror}",
+                    "Free the disk and do it again; what was copied stays.",
+                ) from error
             raise StorageError(
                 f"the data remote {self.url} failed: {error}", "Check the address, your access and the disk."
             ) from error

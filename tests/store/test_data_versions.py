@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -210,3 +211,17 @@ def test_two_that_keep_the_same_file_dont_disturb(layout: Layout) -> None:
     keep_file(layout, path, md5)
     keep_file(layout, path, md5)
     assert keep_files(layout, [(path, md5)]).files == 1
+
+
+def test_what_a_killed_process_left_unfinished_is_cleared_away(layout: Layout) -> None:
+    manifest = write(layout, **{"a.csv": "x,y\n1,2\n"})
+    layout.data.mkdir(parents=True)
+    left, held, fresh = (layout.data / f"new.{name}.tmp" for name in ("left", "held", "fresh"))
+    for path in (left, held, fresh):
+        path.write_text("half of")
+    for path in (left, held):
+        os.utime(path, (1, 1))
+    with held.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert keep_version(layout, manifest) == ()
+        assert sorted(layout.data.glob("new.*")) == [fresh, held]
