@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
     from store.slices import Key
+
+
+ROLE_HELP = "Whose answers: champion, challenger, batch. Its own unless only another has any."
 
 
 class _ShowByDefault(click.Group):
@@ -36,6 +40,7 @@ def monitor() -> None:
 @click.option("--explain", metavar="COLUMN", help="Everything that led to the verdict on one column.")
 @click.option("--window", metavar="TIME|ROWS", help="In place of the setting: 1h, 24h, 500.")
 @click.option("--segment", metavar="COLUMN=VALUE", help="Only rows with that value.")
+@click.option("--role", metavar="ROLE", help=ROLE_HELP)
 @click.option("--history", is_flag=True, help="The verdicts on the last windows instead.")
 @json_option
 @pass_invocation
@@ -45,18 +50,22 @@ def show(
     explain: str | None,
     window: str | None,
     segment: str | None,
+    role: str | None,
     history: bool,
     as_json: bool,
 ) -> None:
-    """Judge the newest window of MODEL, or of every model in service."""
+    """Judge the newest window of MODEL, or of every model in service.
+
+    What a server answered and what `workbench predict --log` did are judged apart, by --role.
+    """
     from store.errors import NotFoundError
     from workbench import drift_text
     from workbench.output import print_json
 
     if history:
-        _show_history(invocation, model, as_json)
+        _show_history(invocation, model, role, as_json)
         return
-    reports = reports_of(invocation, model, window=window, segment=segment)
+    reports = reports_of(invocation, model, window=window, segment=segment, role=role)
     if explain is not None:
         for report in reports:
             found = drift_text.find_feature(report, explain)
@@ -144,15 +153,22 @@ def profile(
 
 
 def reports_of(
-    invocation: Invocation, model: str | None, *, window: str | None = None, segment: str | None = None
+    invocation: Invocation,
+    model: str | None,
+    *,
+    window: str | None = None,
+    segment: str | None = None,
+    role: str | None = None,
 ) -> list[dict[str, Any]]:
     """Reports, as JSON, on the newest window of MODEL, or of every model in service.
 
     Looks at the log as it is now; where nobody else watches, what is due is judged first, so that alerts
-    are as new as the report. Raises NotFoundError for a model that isn't registered.
+    are as new as the report. Raises NotFoundError for a model that isn't registered, and for a `role` in
+    which it has answered nothing.
     """
-    from store.errors import UsageError
+    from store.errors import NotFoundError, UsageError
     from store.slices import Segment
+    from workbench.logged_roles import chosen_role, logged_roles, with_other_roles
     from workbench.monitoring import Monitor
 
     if segment is not None and "=" not in segment:
@@ -163,7 +179,21 @@ def reports_of(
     keys = _keys(invocation, model)
     watch = Monitor(invocation.project.root)
     watch.catch_up()
-    return [watch.current(key, window=window, segment=part) for key in keys]
+    logged = logged_roles(invocation.layout)
+    if role is not None and model is None:
+        # Of all models those that have such answers.
+        keys = [one.key for one in logged if one.key.role == role and _is_in_service(one.key, keys)]
+    chosen = dict.fromkeys(chosen_role(key, logged, role) for key in keys)
+    if not chosen:
+        raise NotFoundError(
+            f"no model in service has answered as {role}", "Roles: champion, challenger, batch."
+        )
+    reports = [watch.current(key, window=window, segment=part) for key in chosen]
+    return [with_other_roles(report, logged) for report in reports]
+
+
+def _is_in_service(key: Key, keys: Sequence[Key]) -> bool:
+    return any((key.model, key.version) == (one.model, one.version) for one in keys)
 
 
 def _keys(invocation: Invocation, model: str | None) -> list[Key]:
@@ -208,11 +238,16 @@ def _one(invocation: Invocation, text: str) -> tuple[str, int, str]:
     return name, version, "challenger" if version == registered.challenger else "champion"
 
 
-def _show_history(invocation: Invocation, model: str | None, as_json: bool) -> None:
+def _show_history(invocation: Invocation, model: str | None, role: str | None, as_json: bool) -> None:
     from store.findings import recent
+    from store.slices import Key
+    from workbench.logged_roles import chosen_role, logged_roles
     from workbench.output import Cell, Column, print_json, print_table
 
-    name, version, role = (None, None, None) if model is None else _one(invocation, model)
+    name = version = None
+    if model is not None:
+        name, version, own = _one(invocation, model)
+        role = chosen_role(Key(name, version, own), logged_roles(invocation.layout), role).role
     found = recent(invocation.layout, name, version=version, role=role, limit=200)
     if as_json:
         print_json([one.as_json() for one in found])
@@ -224,6 +259,7 @@ def _show_history(invocation: Invocation, model: str | None, as_json: bool) -> N
             Column("window ends"),
             Column("model", flexible=True),
             Column("version", "right"),
+            Column("role", is_optional=True),
             Column("segment", flexible=True, is_optional=True),
             Column("rows", "right"),
             Column("severity"),
@@ -234,6 +270,7 @@ def _show_history(invocation: Invocation, model: str | None, as_json: bool) -> N
                 one.end.strftime("%Y-%m-%d %H:%M"),
                 one.model,
                 str(one.version),
+                one.role,
                 one.segment,
                 f"{one.rows:,}",
                 Cell(one.severity, STYLES.get(one.severity, "")),

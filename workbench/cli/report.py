@@ -10,6 +10,7 @@ import click
 
 from workbench.cli import completions
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
+from workbench.cli.monitor import ROLE_HELP, reports_of
 
 FAILED_ON = 4
 """Exit code when something is as bad as `--fail-on` says."""
@@ -25,6 +26,7 @@ FAILED_ON = 4
 @click.option("--ordered", is_flag=True, help="With files: the reference's rows come in order of time.")
 @click.option("--classic", is_flag=True, help="With files: KS p < 0.05 and PSI 0.1 / 0.2, nothing adjusted.")
 @click.option("--window", metavar="TIME|ROWS", help="In place of the setting: 1h, 24h, 500.")
+@click.option("--role", metavar="ROLE", help=ROLE_HELP)
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -52,6 +54,7 @@ def report(
     ordered: bool,
     classic: bool,
     window: str | None,
+    role: str | None,
     html: Path | None,
     against: str | None,
     joint: bool,
@@ -79,9 +82,7 @@ def report(
             made["joint"] = joint_of_files(reference, current, ignore=aside).as_json()
         reports = [made]
     else:
-        from workbench.cli.monitor import reports_of
-
-        reports = reports_of(invocation, model, window=window)
+        reports = reports_of(invocation, model, window=window, role=role)
         if joint:
             from workbench.joint import joint_of_model
 
