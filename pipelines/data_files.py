@@ -59,7 +59,7 @@ def find_files(data: str, root: Path) -> list[Path]:
             f"cannot look into {error.filename}: {error.strerror}", "Check its permissions."
         ) from error
     neighbours = _neighbours(path)
-    raise DataError(f"no such data file: {path}", neighbours or "Check `data` in the settings.")
+    raise DataError(f"no such data file: {path}", neighbours or "Check its name and folder.")
 
 
 def scan(data: str, root: Path) -> dict[str, os.stat_result]:

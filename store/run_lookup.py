@@ -34,7 +34,8 @@ def choose_run(asked: str, named: Iterable[tuple[str, str]]) -> str:
         raise NotFoundError(
             f"{asked!r} is too short for a run", f"Give at least {SHORTEST_PREFIX} characters."
         )
-    raise NotFoundError(f"no run {asked!r}", nearest_hint(asked, {name for _, name in known} | ids))
+    names_or_ids = {name for _, name in known if name} or {run_id[:12] for run_id in ids}
+    raise NotFoundError(f"no run {asked!r}", nearest_hint(asked, names_or_ids))
 
 
 def nearest_hint(asked: str, known: Iterable[str]) -> str:

@@ -74,7 +74,8 @@ def open_text(file: Path) -> TextIO:
     except FileNotFoundError as error:
         raise NotFoundError(f"no file {file}", "Check the path.") from error
     except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}", "Check its permissions.") from error
+        hint = "Name a file, or - for stdin." if file.is_dir() else "Check its permissions."
+        raise DataError(f"cannot read {file}: {error.strerror}", hint) from error
 
 
 def read_items(stream: TextIO, name: str) -> Iterator[Item]:
@@ -105,9 +106,8 @@ def _csv_rows(first: str, stream: TextIO, name: str) -> Iterator[tuple[int, Mapp
     reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
     missing = [column for column in ("prediction_id", "actual") if column not in reader.fieldnames]
     if missing:
-        raise DataError(
-            f"{name} has no column {missing[0]}", f"It has: {', '.join(reader.fieldnames)[:200]}."
-        )
+        some = ", ".join(reader.fieldnames[:8]) + (", …" if len(reader.fieldnames) > 8 else "")
+        raise DataError(f"{name} has no column {missing[0]}", f"It has: {some}.")
     for row in reader:
         if None in row or None in row.values():
             raise DataError(

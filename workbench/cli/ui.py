@@ -77,7 +77,10 @@ def _stop_what_was_started(outcome: Outcome) -> None:
 
 
 def _go_on(start: Path, command: tuple[str, ...]) -> Path:
-    """Run the command that the welcome screen was left for; returns where the UI opens next."""
+    """Run the command that the welcome screen was left for; returns where the UI opens next.
+
+    What `init` has to say against a file or column is read here: the UI then asks once more.
+    """
     name, *arguments = command
     if name == "demo":
         from workbench.cli.demo import DEFAULT_FOLDER, demo
@@ -85,10 +88,15 @@ def _go_on(start: Path, command: tuple[str, ...]) -> Path:
         demo.main(["--", str(start / DEFAULT_FOLDER)], standalone_mode=False)
         sys.exit(0)  # it has ended in a UI of its own
     file, target = arguments
+    from store.errors import WorkbenchError
     from workbench.cli.root import root
+    from workbench.output import say
 
-    root.main(
-        ["-C", str(start), "init", str(start), "--data", file, "--target", target], standalone_mode=False
-    )
-    click.pause("Press any key to open the project …", err=True)
+    wanted = ["-C", str(start), "init", str(start), "--data", file, "--target", target]
+    try:
+        root.main(wanted, standalone_mode=False)
+        click.pause("Press any key to open the project …", err=True)
+    except WorkbenchError as error:
+        say(f"workbench: {error}")
+        click.pause("Press any key to try again …", err=True)
     return start

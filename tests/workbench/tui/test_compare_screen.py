@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.content import Content
 
 from workbench.desk.place import find_place
 from workbench.tui.app import WorkbenchApp
@@ -96,7 +97,7 @@ def plotted(app):
 
 
 def title(app):
-    return str(app.screen.query_one("#curves").border_title)
+    return Content.from_markup(app.screen.query_one("#curves").border_title).plain
 
 
 def test_a_parameter_is_plotted_against_a_metric_and_back(on_compare, settled):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from textual.content import Content
 
 from store.file_registry import FileRegistry
 from store.file_runs import FileRunStore
@@ -47,6 +48,19 @@ def test_it_looks_as_it_should(shop, snap_compare, settled, size):
 def test_runs_stand_newest_first_and_markup_in_a_name_is_only_text(on_runs):
     async def script(app, pilot):
         assert names(app) == ["lasso [bold]", "ridge", "boosting", "forest", "tree"]
+
+    on_runs(script)
+
+
+def test_markup_in_a_name_is_only_text_in_titles_too(on_runs, settled, shop):
+    FileRunStore(shop / "mlruns").rename("e" * 32, "[/odd] [bold]")
+
+    async def script(app, pilot):
+        assert Content.from_markup(app.screen.query_one("#details").border_title).plain == "[/odd] [bold]"
+        await pilot.press("space", "down", "space", "c")
+        await settled(pilot)
+        against = Content.from_markup(app.screen.query_one("#table-frame").border_title).plain
+        assert against == "differences · against [/odd] [bold]"
 
     on_runs(script)
 

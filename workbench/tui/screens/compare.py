@@ -8,6 +8,7 @@ from typing import Any
 
 from textual import on
 from textual.containers import Container, Vertical
+from textual.content import Content
 from textual.widget import Widget
 
 from store.run_compare import ComparedRow
@@ -144,9 +145,10 @@ class CompareScreen(WorkbenchScreen):
         self.table.set_rows(rows)
         self.table.set_empty_text("these runs are alike; a shows everything" if found.runs else _NOTHING)
         what = "everything" if self._shows_everything or is_alone else "differences"
+        what = what if found.runs else "compare"
         against = f" · against {found.runs[found.baseline].name}" if not is_alone else ""
         gone = f" · {len(found.missing)} gone" if found.missing else ""
-        self.query_one("#table-frame").border_title = f"{what}{against}{gone}"
+        self.query_one("#table-frame").border_title = Content(clean(f"{what}{against}{gone}"))
 
     @property
     def _pictures(self) -> tuple[str, ...]:
@@ -189,7 +191,7 @@ class CompareScreen(WorkbenchScreen):
     def _title_picture(self, title: str) -> None:
         pictures = self._pictures
         of = f" · {pictures.index(self._picture) + 1} of {len(pictures)}" if title else ""
-        self.query_one("#curves").border_title = clean(f"{title}{of}" if title else "no curves")
+        self.query_one("#curves").border_title = Content(clean(f"{title}{of}" if title else "no curves"))
 
     @on(RowHighlighted, "#compared")
     def _other_row(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from textual import on
 from textual.containers import Container
+from textual.content import Content
 from textual.widget import Widget
 
 from store.alerts import Alert
@@ -21,6 +22,7 @@ from workbench.tui.frame.screen import SMALLEST, WorkbenchScreen
 from workbench.tui.screens.drift_chart import bins_of, chart_of
 from workbench.tui.screens.drift_columns import SYMBOLS, alert_columns, ranking_columns
 from workbench.tui.screens.drift_page import explanation
+from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.chart import Chart
 from workbench.tui.widgets.distribution import DistributionView
 from workbench.tui.widgets.page import Page
@@ -139,7 +141,7 @@ class DriftScreen(WorkbenchScreen):
         if view is self._shown:
             return
         self._shown = view
-        self.query_one("#ranking-frame").border_title = view.title or "drift"
+        self.query_one("#ranking-frame").border_title = Content(clean(view.title or "drift"))
         self.ranking.set_empty_text(view.nothing or "nothing here")
         self.ranking.set_rows(view.rows)
         self.alerts.set_rows(view.alerts)
@@ -159,7 +161,9 @@ class DriftScreen(WorkbenchScreen):
         if view is None:
             return
         picture = None if row is None else over_time(view, row)
-        self.query_one("#over-time").border_title = picture.title if picture is not None else "over time"
+        self.query_one("#over-time").border_title = Content(
+            clean(picture.title if picture is not None else "over time")
+        )
         self.query_one("#effect", Chart).set_data(chart_of(picture))
         bins = None if row is None else distribution(row)
         self.set_class(bins is None, "-shapeless")
@@ -168,7 +172,7 @@ class DriftScreen(WorkbenchScreen):
         if self.has_class("-explaining") and row is not None and view.report is not None:
             is_another = row.id != self._explained
             self._explained = row.id
-            self.page.border_title = view.title
+            self.page.border_title = Content(clean(view.title))
             self.page.set_page(partial(explanation, view.report, row), from_top=is_another)
 
     # Going into a line and out again.

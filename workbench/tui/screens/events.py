@@ -14,6 +14,7 @@ from textual.widget import Widget
 from workbench.desk.events import EventRow, LogLine
 from workbench.tui.frame.screen import WorkbenchScreen
 from workbench.tui.screens.events_columns import event_page, line_page, log_columns, trail_columns
+from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.page import Page
 from workbench.tui.widgets.table import TableFilter, TableState, VirtualTable
 from workbench.tui.widgets.table.messages import RowHighlighted, RowSelected
@@ -115,7 +116,7 @@ class EventsScreen(WorkbenchScreen):
     def _title(self) -> None:
         frame = self.query_one("#lines")
         name = "log" if self._shows_log else "audit trail"
-        frame.border_title = f"{name} · following" if self._follows else name
+        frame.border_title = Content(clean(f"{name} · following" if self._follows else name))
 
     @on(RowHighlighted)
     def _highlighted(self, event: RowHighlighted) -> None:

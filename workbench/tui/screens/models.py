@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.containers import Container
+from textual.content import Content
 from textual.widget import Widget
 
 from workbench.desk.model_changes import Change, ChangeKind, carry_out, done, plan
@@ -16,6 +17,7 @@ from workbench.tui.frame import dialogs
 from workbench.tui.frame.screen import WorkbenchScreen
 from workbench.tui.screens.model_columns import model_columns, version_columns
 from workbench.tui.screens.version_page import version_page
+from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.page import Page
 from workbench.tui.widgets.table import TableFilter, TableState, VirtualTable
 from workbench.tui.widgets.table.messages import RowHighlighted, RowSelected
@@ -23,7 +25,7 @@ from workbench.tui.widgets.table.messages import RowHighlighted, RowSelected
 if TYPE_CHECKING:
     from store.registry import Transition
 
-_NO_MODELS = "no models yet: workbench train makes the first version"
+_NO_VERSIONS = "workbench train makes the first version"
 
 
 class ModelsScreen(WorkbenchScreen):
@@ -112,12 +114,13 @@ class ModelsScreen(WorkbenchScreen):
 
     def _show(self, models: tuple[ModelRow, ...]) -> None:
         self.answered()
+        if not models:
+            self.models.set_empty_text("no models yet")
+            self.versions.set_empty_text(_NO_VERSIONS)
         if models is self._models:
             return
         self._models = models
         self.models.set_rows(models)
-        if not models:
-            self.models.set_empty_text(_NO_MODELS)
         self._show_model(self.models.cursor_row)
 
     @on(RowHighlighted, "#models")
@@ -131,7 +134,7 @@ class ModelsScreen(WorkbenchScreen):
         self._shown_model = model
         table = self.versions
         frame = self.query_one("#of-model")
-        frame.border_title = f"versions of {model.name}" if model else "versions"
+        frame.border_title = Content(clean(f"versions of {model.name}" if model else "versions"))
         columns = version_columns(model.metric_names if model else ())
         if [column.key for column in columns] != [column.key for column in table.columns]:
             table.set_columns(columns)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -205,7 +206,7 @@ class RunsScreen(WorkbenchScreen):
         if found.reading is not None:
             what += " · reading {:,} of {:,} runs".format(*found.reading)
             self.set_timer(_NEXT_PART_S, self.look)
-        self.query_one("#main").border_title = what
+        self.query_one("#main").border_title = Content(clean(what))
         self._show_details(self.table.cursor_row)
         self.refresh_bindings()
 
@@ -270,8 +271,8 @@ class RunsScreen(WorkbenchScreen):
         if run is shown and (run is None or self.pane.has_details):
             return
         self.pane.show_run(run)
-        title = clean(run.name or run.run_id[:8]) if run is not None else "details"
-        self.query_one("#details").border_title = title
+        title = (run.name or run.run_id[:8]) if run is not None else "details"
+        self.query_one("#details").border_title = Content(clean(title))
         self.forget("details")
         if self._pause is not None:
             self._pause.stop()
