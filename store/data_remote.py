@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.data_cache import is_kept, object_path, placed
+from store.data_cache import is_kept, md5_of, object_path, placed
 from store.errors import DataError, StorageError, UsageError
 from store.layout import Layout
 
@@ -93,13 +92,9 @@ class Remote:
 
     def _fetch(self, layout: Layout, md5: str) -> int:
         path = object_path(layout, md5)
-        found = hashlib.md5(usedforsecurity=False)
-        with placed(layout, path) as target, target.open("wb") as written:
-            with self._files.open(self._path(md5), "rb") as read:
-                while chunk := read.read(_CHUNK):
-                    found.update(chunk)
-                    written.write(chunk)
-            if found.hexdigest() != md5.removesuffix(".dir"):
+        with placed(layout, path) as target:
+            self._files.get_file(self._path(md5), str(target))
+            if md5_of(target) != md5.removesuffix(".dir"):
                 raise DataError(
                     f"the content {md5} at {self.url} is damaged", "Push it again from where it is whole."
                 )
