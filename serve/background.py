@@ -29,7 +29,7 @@ LOSS_SECONDS = 2.0
 
 @asynccontextmanager
 async def working_beside(
-    host: ModelHost,
+    host: ModelHost | None,
     telemetry: Telemetry,
     *,
     keys: KeyRing,
@@ -40,8 +40,9 @@ async def working_beside(
 ) -> AsyncIterator[None]:
     """Do it while the block runs; each task has threads of its own and never waits on the event loop.
 
-    `clerk` folds the log, where this process is the one to do it; `watchdog_s` is how often systemd wants to
-    hear that the event loop turns; `losses` is told to look for rows that could not be logged.
+    Promotions are followed where there is a `host` to tell of them; `clerk` folds the log, where this process
+    is the one to do it; `watchdog_s` is how often systemd wants to hear that the event loop turns; `losses`
+    is told to look for rows that could not be logged.
     """
     tasks = [asyncio.create_task(_follow(host, telemetry, keys, reload_seconds))]
     if watchdog_s is not None:
@@ -60,16 +61,16 @@ async def working_beside(
                 await task
 
 
-async def _follow(host: ModelHost, telemetry: Telemetry, keys: KeyRing, every_s: float) -> None:
+async def _follow(host: ModelHost | None, telemetry: Telemetry, keys: KeyRing, every_s: float) -> None:
     tried_at = time.monotonic()
     while True:
         await asyncio.sleep(every_s)
-        is_due = bool(host.failures) and time.monotonic() - tried_at >= RETRY_SECONDS
+        is_due = host is not None and bool(host.failures) and time.monotonic() - tried_at >= RETRY_SECONDS
         if is_due:
             tried_at = time.monotonic()
         try:
             await asyncio.to_thread(keys.refresh)
-            if await asyncio.to_thread(host.refresh, force=is_due):
+            if host is not None and await asyncio.to_thread(host.refresh, force=is_due):
                 telemetry.swaps.inc()
         except Exception:  # whatever it is, the models in service go on answering and the next look may do
             log.exception("looking for a promotion failed")

@@ -121,6 +121,8 @@ class Connection(HttpProtocol):
             return None
         if self.flow.write_paused or self.limit_concurrency is not None or self._is_ending:
             return None
+        if self.is_retiring:
+            return None
         parser, url = self.parser, self.url
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
             return None
@@ -186,7 +188,7 @@ class Connection(HttpProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=False,
-            keep_alive=not self._is_ending,
+            keep_alive=not (self._is_ending or self.is_retiring),
             on_response=self.on_response_complete,
         )
         self.cycle.body += ask.body

@@ -13,10 +13,11 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from serve.model_reference import ModelReference
 from serve.problems import Problem
 from serve.served_model import Engine, ServedModel, load_served
 from store.alerts import clear_alert, raise_alert
-from store.errors import NotFoundError, UsageError, WorkbenchError
+from store.errors import NotFoundError, WorkbenchError
 from store.journal import append_event, read_events
 from store.registry import ModelVersion, Registry
 
@@ -34,30 +35,6 @@ class Failure:
     version: int
     """0 where there is no such version yet."""
     reason: str
-
-
-@dataclass(frozen=True)
-class ModelReference:
-    """`models:/NAME/STAGE`, `models:/NAME@alias` or `models:/NAME/N`: one model, followed where it moves."""
-
-    name: str
-    which: int | str
-
-    @classmethod
-    def parse(cls, uri: str) -> ModelReference:
-        """Raises UsageError for what is no such URI."""
-        rest = uri.removeprefix("models:").strip("/")
-        if uri.startswith("models:"):
-            name, at, alias = rest.rpartition("@")
-            if at and name and alias:
-                return cls(name, alias)
-            name, slash, which = rest.rpartition("/")
-            if slash and name and which:
-                return cls(name, int(which) if which.isdigit() else which)
-        raise UsageError(
-            f"{uri!r} names no registered model",
-            "Use models:/NAME/STAGE, models:/NAME@ALIAS or models:/NAME/3.",
-        )
 
 
 class ModelHost:
@@ -97,12 +74,29 @@ class ModelHost:
         """Versions that are loaded when somebody asks for them."""
         self.failures: dict[str, Failure] = {}
         """By name; an older version of the same model may still be in service."""
+        self.fingerprint: Hashable = None
         self.registry_problem: str | None = None
         """Why the registry couldn't be read the last time, where it couldn't."""
 
     def use(self, registry: Registry) -> None:
         """Look at the registry through this from now on, as a forked process must."""
         self._registry = registry
+        self._lock = threading.Lock()
+
+    def is_outdated(self) -> bool:
+        """Whether the registry has changed since the last refresh; `fingerprint` is what it looks like."""
+        try:
+            self.fingerprint = self._registry.fingerprint()
+        except (WorkbenchError, OSError) as error:
+            self._note_problem(error)
+            return False
+        self.registry_problem = None
+        return self.fingerprint != self._seen
+
+    def standing(self) -> Hashable:
+        """Tells one state of the models in service from another."""
+        models = frozenset((model.name, id(model)) for model in self.models.values())
+        return models, frozenset(self.failures.values()), frozenset(self.unloaded)
 
     def refresh(self, *, force: bool = False) -> bool:
         """Bring the models in service in line with the registry; True when anything changed.
@@ -117,13 +111,27 @@ class ModelHost:
                     return False
                 wanted = self._wanted()
             except (WorkbenchError, OSError) as error:
-                if str(error) != self.registry_problem:
-                    log.warning("cannot read the registry: %s", error)
-                self.registry_problem = str(error)
+                self._note_problem(error)
                 return False
             self._seen = fingerprint
             self.registry_problem = None
             return self._serve(wanted)
+
+    def note_crash(self, reason: str) -> None:
+        """What should be in service and isn't has failed elsewhere, so badly that it isn't tried here."""
+        with self._lock:
+            failures = dict(self.failures)
+            for name, version in self._wanted().items():
+                present = self.models.get(name)
+                if present is None or present.version != version.version:
+                    failures[name] = Failure(name, version.version, reason)
+                    self._report(failures[name])
+            self.failures = failures
+
+    def _note_problem(self, error: Exception) -> None:
+        if str(error) != self.registry_problem:
+            log.warning("cannot read the registry: %s", error)
+        self.registry_problem = str(error)
 
     async def fetch(self, name: str | None) -> ServedModel:
         """As `find`; a model that is not loaded is waited for."""

@@ -32,6 +32,8 @@ class HttpProtocol(HttpToolsProtocol):
     """A client's connection. `limited` makes the class of a server's."""
 
     limits: ClassVar[HeadLimits] = HeadLimits()
+    is_retiring: ClassVar[bool] = False
+    """Whether each connection is closed with its next answer."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -73,11 +75,18 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.head_is_complete()
         super().on_headers_complete()
+        if self.is_retiring and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def head_is_complete(self) -> None:
         """Whoever takes a request over from `on_headers_complete` calls this."""
         self._is_in_head = False
         self._stop_timer()
+
+    def retire(self) -> None:
+        """Close it, unless a request is coming or being answered: then with the answer."""
+        if not (self._is_in_head and self._head_bytes):
+            self.shutdown()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.timeout_s, self._head_is_late)

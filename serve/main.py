@@ -107,7 +107,7 @@ def serve(
         import_model_libraries()
         # With scikit-learn's imports done, so that theirs don't bring pandas along.
         from serve.worker import Workplace
-        from serve.workers import Supervisor
+        from serve.workers import Supervisor, slots_for
 
         registry = open_registry(config.tracking_uri, registry_layout)
         place = Workplace(
@@ -117,7 +117,7 @@ def serve(
             _host(config, registry, is_written=layout is not None),
             keys,
             _access(config.settings, keys, is_local=is_local),
-            Board(config.settings.workers),
+            Board(slots_for(config.settings.workers)),
             log_problem,
             RateLimit(config.settings.rate) if config.settings.rate else None,
             admin_listener,
@@ -230,7 +230,8 @@ def _registry_layout(layout: Layout | None) -> Iterator[Layout]:
 
 
 def _host(config: ServerConfig, registry: Registry, *, is_written: bool) -> ModelHost:
-    from serve.hosting import ModelHost, ModelReference
+    from serve.hosting import ModelHost
+    from serve.model_reference import ModelReference
 
     if is_written and config.uri is None:
         try:
@@ -259,10 +260,10 @@ def _host(config: ServerConfig, registry: Registry, *, is_written: bool) -> Mode
 
 def _answer_alone(place: Workplace, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Be the one worker, with a clerk of its own."""
+    from serve.children import has_terminal
     from serve.clerk import CLOSE_SECONDS, Clerk
     from serve.systemd import notify, watchdog_interval_s
     from serve.worker import Duties, answer_until_told
-    from serve.workers import has_terminal
 
     clerk = None
     if place.layout is not None:

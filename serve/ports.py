@@ -10,7 +10,7 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,37 @@ def listen_beside(family: int, address: Any) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+class Listeners:
+    """The listening sockets of several workers: one for each by its slot, or one for all."""
+
+    def __init__(self, listeners: Sequence[socket.socket]) -> None:
+        self._listeners = list(listeners)
+        self._address = listeners[0].family, listeners[0].getsockname()
+
+    def open(self, slot: int) -> None:
+        """Listen for a worker again whose socket was closed."""
+        if len(self._listeners) > 1 and self._listeners[slot].fileno() < 0:
+            with contextlib.suppress(OSError):
+                self._listeners[slot] = listen_beside(*self._address)
+
+    def close(self, slot: int) -> None:
+        """Leave new connections to the other workers: one that waits here would wait long."""
+        if len(self._listeners) > 1:
+            self._listeners[slot].close()
+
+    def close_all(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+    def only(self, slot: int) -> socket.socket:
+        """A worker's own, the others closed."""
+        own = self._listeners[slot % len(self._listeners)]
+        for other in self._listeners:
+            if other is not own:
+                other.close()
+        return own
 
 
 def listen_on_socket(path: Path) -> socket.socket:

@@ -52,6 +52,8 @@ log = logging.getLogger("workbench.serve")
 KEEP_ALIVE_S = 75
 GRACE_S = 0.9
 """What a worker takes beyond the deadline of draining, at most."""
+RETIRE_SECONDS = 2.0
+"""How long a worker whose successor is there waits for the next request of clients that keep connections."""
 _BESIDE_THREADS = 16
 
 
@@ -118,7 +120,11 @@ class Duties:
     on_changed: Callable[[], None] = lambda: None
     """Told when the models in service were changed here: other workers should look, too."""
     parent: socket.socket | None = None
-    """The end of this connection is the end of the worker."""
+    """The end of this connection is the end of the worker; a word on it says that a successor is there."""
+    follows_registry: bool = True
+    """Whether this worker looks for promotions itself."""
+    is_successor: bool = False
+    """Whether it began with other models than the worker before it."""
     ignores_interrupt: bool = False
     """Whether ctrl-C is the parent's to handle."""
     reloads_on_hangup: bool = False
@@ -131,11 +137,31 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._duties = duties
         self._drain_seconds = drain_seconds
+        self._is_retiring = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._duties.on_started()
+
+    def retire(self) -> None:
+        """Leave new connections to a successor, answer once more on those that are there, and end."""
+        if self._is_retiring:
+            return
+        self._is_retiring = True
+        for server in self.servers:
+            server.close()
+        cast("Any", self.config.http_protocol_class).is_retiring = True
+
+        def close_idle() -> None:
+            for connection in list(self.server_state.connections):
+                cast("HttpProtocol", connection).retire()
+
+        asyncio.get_running_loop().call_later(RETIRE_SECONDS, close_idle)
+
+    async def on_tick(self, counter: int) -> bool:
+        is_over = await super().on_tick(counter)
+        return is_over or (self._is_retiring and not self.server_state.connections)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         if not (self._duties.ignores_interrupt and sig == signal.SIGINT):
@@ -148,6 +174,8 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
     settings, layout, host = place.config.settings, place.layout, place.host
     telemetry = Telemetry(place.board, duties.slot)
     telemetry.watch(host.ordered, lambda: _spool_bytes(layout))
+    if duties.is_successor:
+        telemetry.swaps.inc()
     waits_for_disk = place.config.store.durability == "fsync"
     with contextlib.ExitStack() as stack:
         prediction_log = None
@@ -191,7 +219,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             loop.set_default_executor(DaemonThreads(_BESIDE_THREADS, "beside"))
             _listen_to_others(host, telemetry, duties, server)
             beside = working_beside(
-                host,
+                host if duties.follows_registry else None,
                 telemetry,
                 keys=place.keys,
                 reload_seconds=settings.reload_seconds,
@@ -243,8 +271,8 @@ def _loss_watch(
     return lambda: watch.look(prediction_log.problem)
 
 
-def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, server: uvicorn.Server) -> None:
-    """Follow the parent's end, and reload on SIGHUP."""
+def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, server: _Server) -> None:
+    """Heed the parent's word and its end, and reload on SIGHUP."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -257,8 +285,15 @@ def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, ser
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    def parent_ended() -> None:
+    def parent_said() -> None:
         assert duties.parent is not None
+        try:
+            said = duties.parent.recv(64)
+        except OSError:
+            said = b""
+        if said:
+            server.retire()
+            return
         loop.remove_reader(duties.parent)
         log.warning("the server's parent process is gone: this worker ends, too")
         server.should_exit = True
@@ -267,7 +302,7 @@ def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, ser
         with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
             loop.add_signal_handler(signal.SIGHUP, start_reload)
     if duties.parent is not None:
-        loop.add_reader(duties.parent, parent_ended)
+        loop.add_reader(duties.parent, parent_said)
 
 
 def _spool_bytes(layout: Layout | None) -> int:

@@ -164,7 +164,7 @@ def test_models_show_signature_metrics_and_version(server: Any) -> None:
 
 @pytest.mark.parametrize("uri", ["model", "models:/", "models:/x", "models:/@champion", "runs:/1/model"])
 def test_a_uri_that_names_no_model_is_wrong_usage(uri: str) -> None:
-    from serve.hosting import ModelReference
+    from serve.model_reference import ModelReference
 
     with pytest.raises(UsageError):
         ModelReference.parse(uri)
