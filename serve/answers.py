@@ -40,45 +40,47 @@ class Answers:
     def text(self, separator: str = ",") -> bytes:
         """The JSON of `rows`, put together from texts by column: a fifth of the time."""
         n_rows = len(self.prediction_ids)
-        columns = list(self._columns(separator))
+        is_logged = None not in self.prediction_ids
+        quote = '"' if is_logged else ""
+        end = f'{quote},"latency_ms":{_json(round(self.latency_ms, 3))}}}'
+        # Each row begins with what ends the row before it.
+        start = f'{end}{separator}{{"prediction":'
+        origin = f',"model":{_json(self.name)},"version":{self.version},"prediction_id":{quote}'
+        ids: Iterable[Any] = self.prediction_ids if is_logged else ["null"] * n_rows
+        columns: list[Iterable[str] | str] = [*self._columns(start, origin), ids]
         pieces = [""] * (n_rows * len(columns))
         for place, column in enumerate(columns):
             pieces[place :: len(columns)] = [column] * n_rows if isinstance(column, str) else column
-        # Each row begins with what ends the row before it.
-        return "".join(pieces)[len(separator) :].encode()
+        return ("".join(pieces)[len(end) + len(separator) :] + end).encode()
 
-    def _columns(self, separator: str) -> Iterator[str | Iterable[str]]:
+    def _columns(self, start: str, origin: str) -> Iterator[Iterable[str] | str]:
         """The pieces of a row, one after the other; one text where all rows have the same."""
-        predictions = self.predictions
-        labels, table, classes = predictions.prediction, predictions.probabilities, self.model.classes
-        start = f'{separator}{{"prediction":'
-        origin = f'"model":{_json(self.name)},"version":{self.version},"prediction_id":'
+        predictions, classes = self.predictions, self.model.classes
+        labels, table = predictions.prediction, predictions.probabilities
         if classes is None:
             yield start
             yield _numbers(labels)
+            yield origin
+            return
+        if table is None:
+            yield _by_label(labels, start, origin)
+            return
+        if predictions.probability is not None:
+            yield _by_label(labels, start, ',"probability":')
+            yield _numbers(table[:, 1])
+            end = ""
         else:
-            texts = {label: start + _json(label) for label in set(labels)}
-            yield map(texts.__getitem__, labels)
-        if table is None or classes is None:
-            yield f",{origin}"
-        else:
-            if predictions.probability is not None:
-                yield ',"probability":'
-                yield _numbers(table[:, 1])
-                end = ""
-            else:
-                before = ',"probabilities":{'
-                for key, column in zip(map(class_key, classes), table.T, strict=True):
-                    yield f"{before}{_json(key)}:"
-                    yield _numbers(column)
-                    before = ","
-                end = "}"
-            by_level = [f'{end},"confidence":"{level}",{origin}' for level in _LEVELS]
-            winning = table.max(axis=1)
-            levels = (winning >= MEDIUM).astype(np.intp) + (winning >= HIGH)
-            yield map(by_level.__getitem__, levels.tolist())
-        yield ["null" if key is None else f'"{key}"' for key in self.prediction_ids]
-        yield f',"latency_ms":{_json(round(self.latency_ms, 3))}}}'
+            first, *others = (f"{_json(class_key(label))}:" for label in classes)
+            yield _by_label(labels, start, f',"probabilities":{{{first}')
+            yield _numbers(table[:, 0])
+            for place, key in enumerate(others, 1):
+                yield f",{key}"
+                yield _numbers(table[:, place])
+            end = "}"
+        by_level = [f'{end},"confidence":"{level}"{origin}' for level in _LEVELS]
+        winning = table.max(axis=1)
+        levels = (winning >= MEDIUM).astype(np.intp) + (winning >= HIGH)
+        yield map(by_level.__getitem__, levels.tolist())
 
 
 def confidence(winning: float) -> str:
@@ -166,6 +168,11 @@ def flat_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def _by_label(labels: Sequence[Any], before: str, after: str) -> Iterable[str]:
+    texts = {label: f"{before}{_json(label)}{after}" for label in set(labels)}
+    return map(texts.__getitem__, labels)
 
 
 def _numbers(values: Any) -> list[str]:

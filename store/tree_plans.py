@@ -35,8 +35,10 @@ def forest_plan(estimator: Any, trees: Sequence[Any]) -> Plan | None:
 
     def many(rows: np.ndarray) -> np.ndarray:
         total = np.empty((len(rows), n_values))
+        # Rows that are alike go down alike, one after the other: the processor foresees their way.
+        order = rows[:, nodes.first_feature].argsort()
         for start in range(0, len(rows), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
+            block = order[start : start + _BLOCK_ROWS]
             leaves = nodes.leaves_of_many(rows[block])
             for column, values in enumerate(by_class):
                 # Down the first axis numpy adds row upon row, so here too tree after tree.
@@ -118,6 +120,8 @@ class _Trees:
         self.roots = starts.astype(np.intp)
         self.depth = max(part.max_depth for part in parts)
         self.feature = np.concatenate([np.maximum(part.feature, 0) for part in parts]).astype(np.intp)
+        self.first_feature = int(np.bincount(self.feature[self.roots]).argmax())
+        """What most trees ask of a row first."""
         self.threshold = np.concatenate([part.threshold for part in parts])
         self.value = np.concatenate([part.value[:, 0, :] for part in parts])
         children = np.empty((len(self.feature), 2), dtype=np.intp)
