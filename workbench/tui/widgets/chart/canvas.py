@@ -50,20 +50,31 @@ class Canvas:
         The points that share a dot column are drawn as one span from the least to the greatest of them, so
         that no spike is lost however many points there are.
         """
-        tops, bottoms = column_spans(x, y, frame, 2 * self.columns, 4 * self.rows)
         height = 4 * self.rows
-        for column, top in enumerate(tops):
-            bottom = bottoms[column]
-            if top > bottom or bottom < -0.5 or top >= height - 0.5:
+        tops, bottoms = column_spans(x, y, frame, 2 * self.columns, height)
+        bits, owners, columns = self.bits, self.owners, self.columns
+        lowest, beneath = height - 1, height - 0.5
+        for column, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+            if top > bottom or bottom < -0.5 or top >= beneath:
                 continue
             first = int(top + 0.5) if top > 0 else 0
-            last = int(bottom + 0.5) if bottom < height - 1 else height - 1
-            if first >> 2 == last >> 2:
-                cell = (first >> 2) * self.columns + (column >> 1)
-                self.bits[cell] |= _MASKS[column & 1][first & 3][last & 3]
-                self.owners[cell] = owner
-            else:
-                self._dots(column, first, last, owner)
+            last = int(bottom + 0.5) if bottom < lowest else lowest
+            masks = _MASKS[column & 1]
+            cell = (first >> 2) * columns + (column >> 1)
+            cells = (last >> 2) - (first >> 2)
+            owners[cell] = owner
+            if cells == 0:
+                bits[cell] |= masks[first & 3][last & 3]
+                continue
+            bits[cell] |= masks[first & 3][3]
+            full = masks[0][3]
+            for _ in range(1, cells):
+                cell += columns
+                bits[cell] |= full
+                owners[cell] = owner
+            cell += columns
+            bits[cell] |= masks[0][last & 3]
+            owners[cell] = owner
 
     def band(
         self, x: Sequence[float], low: Sequence[float], high: Sequence[float], frame: Frame, owner: int
@@ -78,7 +89,9 @@ class Canvas:
                 continue
             first, last = max(0, round(up)), min(height - 1, round(down))
             for row in range(first + (first + column // 2) % 2, last + 1, 2):
-                self._dots(column, row, row, owner)
+                cell = (row >> 2) * self.columns + (column >> 1)
+                self.bits[cell] |= _DOTS[0][row & 3]
+                self.owners[cell] = owner
 
     def point(self, x: float, y: float, frame: Frame) -> tuple[int, int] | None:
         """The cell (column, row) that a point falls into, or None when it is out of the frame."""
@@ -90,26 +103,6 @@ class Canvas:
         """Whether a dot is set."""
         bits = self.bits[row // 4 * self.columns + column // 2]
         return bool(bits & _DOTS[column % 2][row % 4])
-
-    def _dots(self, column: int, first: int, last: int, owner: int) -> None:
-        masks = _MASKS[column & 1]
-        columns = self.columns
-        start, end = first >> 2, last >> 2
-        cell = start * columns + (column >> 1)
-        bits, owners = self.bits, self.owners
-        if start == end:
-            bits[cell] |= masks[first & 3][last & 3]
-            owners[cell] = owner
-            return
-        bits[cell] |= masks[first & 3][3]
-        owners[cell] = owner
-        for _ in range(start + 1, end):
-            cell += columns
-            bits[cell] |= masks[0][3]
-            owners[cell] = owner
-        cell += columns
-        bits[cell] |= masks[0][last & 3]
-        owners[cell] = owner
 
 
 def column_spans(
@@ -137,28 +130,36 @@ def column_spans(
             column = int((x[start] - left) * x_scale + 0.5)
             after = bisect_left(x, left + (column + 0.5) / x_scale, start + 1, end)
             # Rounding may put the boundary a point too far or too near; the column's own formula decides.
-            while after < end and int((x[after] - left) * x_scale + 0.5) <= column:
+            following = column + 1
+            while after < end and (x[after] - left) * x_scale + 0.5 < following:
                 after += 1
-            while after > start + 1 and int((x[after - 1] - left) * x_scale + 0.5) > column:
+            while after > start + 1 and (x[after - 1] - left) * x_scale + 0.5 >= following:
                 after -= 1
-            shared = y[start:after]
-            row = (top - shared[0]) * y_scale
-            upper, lower = (top - max(shared)) * y_scale, (top - min(shared)) * y_scale
+            row = (top - y[start]) * y_scale
+            if after == start + 1:
+                upper = lower = row
+            else:
+                shared = y[start:after]
+                upper, lower = (top - max(shared)) * y_scale, (top - min(shared)) * y_scale
             if before == column - 1 >= 0:  # by far the most frequent case of joining
                 middle = (before_row + row) / 2
                 if row > before_row:
-                    bottoms[before] = max(bottoms[before], middle - 0.5)
-                    upper = min(upper, middle + 0.5)
+                    if middle - 0.5 > bottoms[before]:
+                        bottoms[before] = middle - 0.5
+                    if middle + 0.5 < upper:
+                        upper = middle + 0.5
                 else:
-                    tops[before] = min(tops[before], middle + 0.5)
-                    lower = max(lower, middle - 0.5)
+                    if middle + 0.5 < tops[before]:
+                        tops[before] = middle + 0.5
+                    if middle - 0.5 > lower:
+                        lower = middle - 0.5
             elif 0 <= before < column:
                 _join(tops, bottoms, before, before_row, column, row)
             if upper < tops[column]:
                 tops[column] = upper
             if lower > bottoms[column]:
                 bottoms[column] = lower
-            before, before_row = column, (top - shared[-1]) * y_scale
+            before, before_row = column, (top - y[after - 1]) * y_scale
             start = after
         if end < last:
             before = -1

@@ -93,7 +93,7 @@ class Picture:
         """A row's segments, neighbours of one style joined."""
         start = row * self.columns
         owners = self.canvas.owners[start : start + self.columns]
-        glyphs = [_BRAILLE[dots] for dots in self.canvas.bits[start : start + self.columns]]
+        glyphs = list(map(_BRAILLE.__getitem__, self.canvas.bits[start : start + self.columns]))
         for column, (glyph, owner) in self.glyphs[row].items():
             glyphs[column], owners[column] = glyph, owner
         segments: list[Segment] = []
