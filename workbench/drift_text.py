@@ -120,7 +120,7 @@ def markdown(report: Report) -> str:
             "|---|---|---|--:|--:|--:|--:|---|",
         ]
         for one in flagged:
-            mean = f"{number(one['reference']['mean'])} → {number(one['current']['mean'])}"
+            mean = f"{mean_text(one, 'reference')} → {mean_text(one, 'current')}"
             missing = f"{_percent(one['reference']['missing'])} → {_percent(one['current']['missing'])}"
             lines.append(
                 f"| {MARKS[one['severity']]} | {plain(one['name'])} | {one['severity']} |"
@@ -176,8 +176,8 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
         [Column(""), Column("reference", "right"), Column("window", "right")],
         [
             ["rows", f"{one['reference']['n']:,}", f"{one['current']['n']:,}"],
-            ["mean", number(one["reference"]["mean"]), number(one["current"]["mean"])],
-            ["sd", number(one["reference"]["sd"]), number(one["current"]["sd"])],
+            ["mean", mean_text(one, "reference"), mean_text(one, "current")],
+            ["sd", _sd_text(one, "reference"), _sd_text(one, "current")],
             ["missing", _percent(one["reference"]["missing"]), _percent(one["current"]["missing"])],
         ],
     )
@@ -277,8 +277,8 @@ def _row(one: Mapping[str, Any]) -> list[str | Cell]:
         Cell(severity, STYLES[severity]),
         _effect(one["effect"]),
         p_text(one["p_adjusted"]),
-        number(one["reference"]["mean"]),
-        number(one["current"]["mean"]),
+        mean_text(one, "reference"),
+        mean_text(one, "current"),
         _percent(one["reference"]["missing"]),
         _percent(one["current"]["missing"]),
         one["reason"] if one["flagged"] or severity == "insufficient" else "",
@@ -296,6 +296,21 @@ def _performance_row(one: Mapping[str, Any]) -> list[str | Cell]:
         number(one.get("reference")),
         Cell(note, "bold red" if note == "dropped" else "dim"),
     ]
+
+
+def mean_text(one: Mapping[str, Any], side: str) -> str:
+    """The mean of one side; of times it is one."""
+    mean = one[side]["mean"]
+    if one["kind"] != "datetime" or mean is None:
+        return number(mean)
+    from pipelines.drift.moments import moment_text
+
+    return moment_text(mean)
+
+
+def _sd_text(one: Mapping[str, Any], side: str) -> str:
+    sd = one[side]["sd"]
+    return number(sd) if one["kind"] != "datetime" or sd is None else f"{sd / 86_400:.3g} days"
 
 
 def _mark(severity: str) -> Cell:

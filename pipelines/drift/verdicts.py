@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from pipelines.drift.bands import CLASSIC_BANDS, FEATURE_BANDS, PREDICTION_BANDS, Bands, Severity
 from pipelines.drift.evidence import SIGNIFICANT, Evidence, weigh, weigh_classic
 from pipelines.drift.floors import reference_floor
+from pipelines.drift.moments import days_of, moment_text
 from pipelines.drift.significance import Outcome, benjamini_hochberg
 from store.counts import Counts
 from store.profile import FeatureProfile, Profile
@@ -206,8 +208,20 @@ def judge_prediction(
 
 
 def ranked(features: Sequence[FeatureDrift]) -> list[FeatureDrift]:
-    """The features whose drift matters most first: flagged ones, by effect × permutation importance."""
-    return sorted(features, key=lambda one: (not one.flagged, -one.weight, -(one.effect or 0.0), one.name))
+    """The features whose drift matters most first: flagged ones, by effect × permutation importance.
+
+    Those that can't be compared at all, as their column is gone, come before.
+    """
+    return sorted(
+        features,
+        key=lambda one: (
+            not one.flagged,
+            one.flagged and one.effect is not None,
+            -one.weight,
+            -(one.effect or 0.0),
+            one.name,
+        ),
+    )
 
 
 def _verdict(
@@ -239,7 +253,8 @@ def _verdict(
         limit = f"under the reference's own {floor:.3f}" if floor > 0.02 else f"under {bands.watch:g}"
         return "ok", f"{what}: real (adjusted p {_p(p)}) but {limit}"
     limit = getattr(bands, severity)
-    return severity, f"{what}, from {limit:.2g} on {severity}; adjusted p {_p(p)}"
+    own = f", its own windows differ by {floor:.2g}" if floor >= bands.watch else ""
+    return severity, f"{what}: {severity} from {limit:.2g} on{own}; adjusted p {_p(p)}"
 
 
 def _what(sample: Sample, evidence: Evidence) -> str:
@@ -273,15 +288,27 @@ def _distribution(sample: Sample) -> dict[str, Any]:
         return {"labels": labels, "reference": rows[0], "current": rows[1]}
     edges = [feature.edges[place] for place in feature.coarse]
     return {
-        "labels": _bin_labels(edges),
+        "labels": _bin_labels(edges, is_time=feature.kind == "datetime"),
         "edges": edges,
         "reference": list(feature.coarse_bins(reference.bins)),
         "current": list(feature.coarse_bins(current.bins)),
     }
 
 
-def _bin_labels(edges: Sequence[float]) -> list[str]:
+def _bin_labels(edges: Sequence[float], *, is_time: bool) -> list[str]:
     if not edges:
         return ["all"]
-    middle = [f"{low:.4g} … {high:.4g}" for low, high in pairwise(edges)]
-    return [f"≤ {edges[0]:.4g}", *middle, f"> {edges[-1]:.4g}"]
+    texts = [f"{edge:.4g}" for edge in edges]
+    if is_time:
+        texts = [moment_text(edge) for edge in days_of([*edges])]
+    is_whole = not is_time and all(edge.is_integer() for edge in edges[1:])
+
+    def between(low: float, high: float, texts: tuple[str, str]) -> str:
+        # A bin that can hold but one value: the smallest, or one of whole numbers.
+        is_one = low == math.nextafter(high, -math.inf) or (is_whole and low == high - 1)
+        return texts[1] if is_one else f"{texts[0]} … {texts[1]}"
+
+    has_smallest = len(edges) > 1 and edges[0] == math.nextafter(edges[1], -math.inf)
+    first = f"< {texts[1]}" if has_smallest else f"≤ {texts[0]}"
+    middle = [between(*pair) for pair in zip(edges, edges[1:], pairwise(texts), strict=False)]
+    return [first, *middle, f"> {texts[-1]}"]

@@ -70,6 +70,19 @@ def test_booleans() -> None:
     assert verdict(reference, np.repeat([True, False], [300, 200]), "boolean").flagged
 
 
+def test_bins_are_called_by_what_is_in_them() -> None:
+    def labels(kind: Any, values: Any) -> Any:
+        return verdict(values, values, kind).distribution["labels"]
+
+    assert labels("numeric", [0, 1, 2] * 100) == ["< 0", "0", "1", "2", "> 2"]
+    assert labels("numeric", [0.5, 1.5] * 100) == ["< 0.5", "0.5", "0.5 … 1.5", "> 1.5"]
+    days = np.arange("2026-01-01", "2026-04-11", dtype="datetime64[D]").astype("datetime64[us]")
+    found = labels("datetime", np.repeat(days, 3))
+    assert (found[0], found[1]) == ("≤ 2026-01-10", "2026-01-10 … 2026-01-20")
+    hours = np.arange("2026-01-01T00", "2026-01-01T10", dtype="datetime64[h]").astype("datetime64[us]")
+    assert "2026-01-01 01:00" in labels("datetime", np.repeat(hours, 30))[2]
+
+
 def test_datetimes() -> None:
     days = np.datetime64("2026-01-01") + np.arange(1000).astype("timedelta64[h]")
     assert verdict(days, days[::2], "datetime").severity == "ok"
@@ -243,6 +256,18 @@ def test_classic_rules() -> None:
     assert found.severity in ("warning", "critical")
     assert "classic" in found.reason
     assert verdict(NORMAL, NORMAL[:600], method="classic").severity == "ok"
+
+
+def test_what_cannot_be_compared_comes_first() -> None:
+    gone, moved = (profile_feature(name, "numeric", NORMAL) for name in ("gone", "moved"))
+    found = judge(
+        [
+            Sample(moved, count(moved, RNG.normal(9, 2, 500))),
+            Sample(gone, count(gone, []), problem="the column is gone"),
+        ],
+        Options(),
+    )
+    assert [one.name for one in ranked(found)] == ["gone", "moved"]
 
 
 def test_drift_matters_by_importance() -> None:

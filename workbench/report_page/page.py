@@ -45,14 +45,14 @@ def render_page(
         sections.banner(report),
         sections.tiles(report, (details or {}).get("coverage")),
         sections.ranking(features),
-        sections.distributions(features),
+        sections.distributions(report),
         joint_section(report.get("joint")),
         sections.prediction(report),
         sections.over_time(windows, features, marks),
         performance.performance(report, details, windows, marks),
         sections.checks(report),
         sections.alerts(alerts),
-        sections.how_to_read(),
+        sections.how_to_read(report),
     ]
     made = (now or datetime.now(UTC)).astimezone(UTC)
     return (

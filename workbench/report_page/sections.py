@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any
 
+from pipelines.drift.moments import moment_text
 from store.alerts import Alert
 from store.findings import Finding
 from workbench.report_page import charts
@@ -28,13 +29,22 @@ from workbench.report_page.formats import (
     table,
     when,
 )
-from workbench.report_page.words import HOW_TO_READ, MARKS, main_metric, metric_name, severity, verdict
+from workbench.report_page.words import (
+    HOW_TO_READ,
+    MARKS,
+    OF_FILES,
+    main_metric,
+    metric_name,
+    severity,
+    slice_name,
+    verdict,
+)
 
 MAX_CARDS = 12
 MAX_ROWS = 60
 MAX_FOLDED = 200
 MAX_ALERTS = 40
-_KEY = '<p class="key"><i class="is-reference"></i>reference<i class="is-now"></i>this window</p>'
+_KEY = '<p class="key"><i class="is-reference"></i>reference<i class="is-now"></i>{}</p>'
 
 
 def banner(report: Mapping[str, Any]) -> str:
@@ -52,7 +62,7 @@ def tiles(report: Mapping[str, Any], coverage: Mapping[str, Any] | None) -> str:
     flagged = sum(one["severity"] in ("warning", "critical") for one in features)
     prediction = report.get("prediction") or {}
     found = [
-        (f"{report.get('current_rows') or 0:,}", "rows in the window"),
+        (f"{report.get('current_rows') or 0:,}", f"rows in {slice_name(report)}"),
         (count(report.get("reference_rows")), "rows in the reference"),
         (f"{flagged} of {len(features)}", "features drifted"),
     ]
@@ -92,8 +102,9 @@ def ranking(features: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def distributions(features: Sequence[Mapping[str, Any]]) -> str:
+def distributions(report: Mapping[str, Any]) -> str:
     """Small charts of the flagged features; the others folded away."""
+    features = report.get("features", ())
     shown = [one for one in features if (one.get("distribution") or {}).get("labels")]
     if not shown:
         return ""
@@ -105,7 +116,9 @@ def distributions(features: Sequence[Mapping[str, Any]]) -> str:
         summary = f"<summary>{len(rest)} more features</summary>"
         more = f'<details>{summary}<div class="cards">{cards}</div></details>'
     cards = "".join(map(_distribution, first))
-    return f'<h2>Reference against this window</h2>{_KEY}<div class="cards">{cards}</div>{more}'
+    now = slice_name(report)
+    key = _KEY.format(escape(now.removeprefix("the ")))
+    return f'<h2>Reference against {escape(now)}</h2>{key}<div class="cards">{cards}</div>{more}'
 
 
 def prediction(report: Mapping[str, Any]) -> str:
@@ -143,7 +156,11 @@ def over_time(
 
 def checks(report: Mapping[str, Any]) -> str:
     """What else is wrong: values out of range, copies, silence."""
-    found = [one for one in report.get("checks", ()) if one.get("severity") != "ok"]
+    found = [
+        one
+        for one in report.get("checks", ())
+        if one.get("severity") != "ok" or one.get("kind") == "new_categories"
+    ]
     if not found:
         return ""
     rows = [
@@ -175,9 +192,10 @@ def alerts(found: Sequence[Alert]) -> str:
     return f"<h2>Alerts</h2>{table(('', 'state', 'of', 'what', '#since', '#over'), rows)}"
 
 
-def how_to_read() -> str:
+def how_to_read(report: Mapping[str, Any]) -> str:
     """The words of the page explained."""
-    terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in HOW_TO_READ.items())
+    words = HOW_TO_READ if report.get("model") else {**HOW_TO_READ, **OF_FILES}
+    terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in words.items() if text)
     return f"<h2>How to read this page</h2><dl>{terms}</dl>"
 
 
@@ -190,12 +208,18 @@ def _row(one: Mapping[str, Any], has_importance: bool) -> str:
         figure(charts.effect(one.get("effect"))),
         drawn(charts.effect_bar(one.get("effect"), [*limits.items()], level)),
         figure(p_value(one.get("p_adjusted"))),
-        figure(change(was.get("mean"), now.get("mean"), number)),
+        figure(change(was.get("mean"), now.get("mean"), _shown_as(one.get("kind")))),
         figure(change(was.get("missing"), now.get("missing"), share)),
         *([figure(share(one.get("importance")))] if has_importance else []),
         f'<td class="why">{escape(str(one.get("reason") or ""))}</td>',
         kind="" if one.get("flagged") else "quiet",
     )
+
+
+def _shown_as(kind: object) -> Callable[[float | None], str]:
+    if kind != "datetime":
+        return number
+    return lambda seconds: "—" if seconds is None else moment_text(seconds)
 
 
 def _distribution(one: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ HOW_TO_READ = {
         "How far a feature has moved: the population stability index less what chance alone adds. From 0.02 "
         "on worth a look, from 0.10 a warning, from 0.25 critical, unless the column has thresholds of its "
         "own. Where training data is ordered in time, the floor below which nothing is flagged is how much "
-        "it moved by itself."
+        "it moved by itself; what passes it is a warning at least, and critical begins further up."
     ),
     "Adjusted p": (
         "How likely such a difference is by chance when nothing has changed, adjusted for the number of "
@@ -41,6 +41,24 @@ HOW_TO_READ = {
         "Worse than on held-out training data by at least a point, surely (p < 0.01), on 2 of 3 windows."
     ),
 }
+
+OF_FILES = {
+    "Reference": "The file that the current one is compared with.",
+    "Window": "",
+    "Importance": "",
+    "Estimated": "",
+    "Distributions": (
+        "Wide grey bars: the reference; narrow coloured ones: the current file. Numbers are in bins that "
+        "held about a tenth of the reference each: as long as nothing changes, both bars are as high."
+    ),
+    "Dropped": "Worse than in the reference by at least a point, surely (p < 0.01).",
+}
+"""What reads otherwise on a page about two plain files; nothing where the page has no such thing."""
+
+
+def slice_name(report: Mapping[str, Any]) -> str:
+    """What the page is about: the window of a model's predictions, or the current file."""
+    return "the window" if report.get("model") else "the current file"
 
 
 def subject(report: Mapping[str, Any]) -> str:
@@ -86,7 +104,7 @@ def verdict(report: Mapping[str, Any]) -> tuple[str, list[str]]:
     found = []
     if level == "insufficient" and not is_alone:
         found.append(
-            f"{report.get('current_rows') or 0:,} rows are in the window; a verdict takes 100. "
+            f"{report.get('current_rows') or 0:,} rows are in {slice_name(report)}; a verdict takes 100. "
             "What is drawn below is what there is."
         )
     elif features and not is_alone:

@@ -158,7 +158,7 @@ def test_everything_has_its_part() -> None:
     text = Elements(full_page()).text
     for title in (
         "bikes version 3", "The model has become worse", "Features, those that matter most first",
-        "Reference against this window", "Predictions", "Effect over time", "Performance",
+        "Reference against the window", "Predictions", "Effect over time", "Performance",
         "Accuracy by window", "Can the probabilities be believed?", "By class", "By segment", "Other checks",
         "Against version 2", "Alerts", "How to read this page",
     ):  # fmt: skip
