@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.siblings import BETWEEN, Sibling, find_siblings, renamed
 from store.errors import UserCodeError, WorkbenchError
+from store.model_loading import DIGEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +81,7 @@ def load_user_module(path: Path, pipeline: str) -> UserModule:
     sys.meta_path.append(finder)
     try:
         with reported(path, "cannot be loaded"):
-            # Compiled here, not by the loader: its bytecode cache would go into the user's folder.
-            exec(compile(source, str(path), "exec"), module.__dict__)
+            _run(module, source, str(path))
         siblings = finder.load_all()
     except UserCodeError:
         sys.modules.pop(name, None)
@@ -133,14 +133,21 @@ class _Beside:
 
 
 class _FromSource(importlib.machinery.SourceFileLoader):
-    """Runs a file with other names in its imports, and leaves no bytecode beside it."""
+    """Runs a file with other names in its imports."""
 
     def __init__(self, name: str, path: str, source: bytes) -> None:
         super().__init__(name, path)
         self._source = source
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._source, self.path, "exec"), module.__dict__)
+        _run(module, self._source, self.path)
+
+
+def _run(module: ModuleType, source: bytes, path: str) -> None:
+    """Run the source as the module, known by its hash to whoever loads a model with the same code."""
+    setattr(module, DIGEST, hashlib.sha256(source).hexdigest())
+    # Compiled here, not by a loader: its bytecode cache would go into the user's folder.
+    exec(compile(source, path, "exec"), module.__dict__)
 
 
 def apply_features(user: UserModule, frame: pd.DataFrame) -> pd.DataFrame:

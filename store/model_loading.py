@@ -26,7 +26,8 @@ OUR_PACKAGES = frozenset({"workbench", "pipelines", "serve", "store"})
 
 # Imports of code files change sys.modules, which all threads share.
 _import_lock = threading.Lock()
-_DIGEST = "__workbench_sha256__"
+DIGEST = "__workbench_sha256__"
+"""Attribute of a module loaded from a code file: the hash of what was run."""
 
 
 def load_estimator(file: ModelFile, *, trusted_types: Collection[str], layout: Layout | None) -> Any:
@@ -128,7 +129,7 @@ def _importable(files: Mapping[str, Path], digests: Mapping[Path, str]) -> Itera
     """Let the code files of one model import each other, whichever comes first."""
     finder = _CodeFinder(files, digests)
     for name, path in files.items():
-        if getattr(sys.modules.get(name), _DIGEST, digests[path]) != digests[path]:
+        if getattr(sys.modules.get(name), DIGEST, digests[path]) != digests[path]:
             del sys.modules[name]  # another version's: what holds on to it goes on using it
     sys.meta_path.insert(0, finder)
     try:
@@ -156,7 +157,7 @@ class _MarkedLoader(importlib.machinery.SourceFileLoader):
     digest = ""
 
     def exec_module(self, module: ModuleType) -> None:
-        setattr(module, _DIGEST, self.digest)
+        setattr(module, DIGEST, self.digest)
         super().exec_module(module)
 
 
@@ -169,14 +170,14 @@ def _import_file(path: Path, digest: str) -> ModuleType:
     name = path.stem
     present = sys.modules.get(name)
     if present is not None:
-        known = getattr(present, _DIGEST, None)
+        known = getattr(present, DIGEST, None)
         if known is None and getattr(present, "__file__", None):
             known = (
                 file_digest(Path(str(present.__file__))) if Path(str(present.__file__)).is_file() else None
             )
         if known == digest:
             return present
-        if getattr(present, _DIGEST, None) is None:
+        if getattr(present, DIGEST, None) is None:
             raise ModelLoadError(
                 f"{path} has the name of a module that is already loaded: {name}",
                 "Give the file another name and train again.",
@@ -185,7 +186,7 @@ def _import_file(path: Path, digest: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelLoadError(f"{path} can't be imported", "It must be a Python file.")
     module = importlib.util.module_from_spec(spec)
-    setattr(module, _DIGEST, digest)
+    setattr(module, DIGEST, digest)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -207,3 +208,64 @@ def test_a_server_that_is_away_is_an_error_that_says_so() -> None:
         open_runs(uri).experiments()
     assert raised.value.hint == "See whether the server runs and [tracking] uri is right."
     close_clients()
+
+
+SETTINGS = """
+[project]
+name = "shop"
+[tracking]
+uri = "{uri}"
+[pipelines.shop]
+data = "rows.csv"
+target = "late"
+module = "mine.py"
+estimator = "logistic_regression"
+[pipelines.shop.split]
+cv_folds = 0
+"""
+MODULE = "import names\n\n\ndef features(frame):\n    return frame.assign(far=names.is_far(frame['zip']))\n"
+BESIDE = "def is_far(zips):\n    return zips.str.startswith('0')\n"
+
+
+def test_a_model_lives_its_whole_life_on_a_tracking_server(
+    server: MlflowProject, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.cli import execute
+
+    def run(*arguments: str) -> Any:
+        capsys.readouterr()
+        code = execute([*arguments])
+        out, err = capsys.readouterr()
+        # doctor finds other tests' models without files.
+        assert code == 0 or arguments[0] == "doctor", err
+        return json.loads(out) if "--json" in arguments else out + err
+
+    rows = "".join(f"{'0213' if n % 3 else '9021'}{n % 5},{n % 7},{'ny'[n % 3 > 0]}\n" for n in range(120))
+    for name, content in {
+        "workbench.toml": SETTINGS.format(uri=server.uri),
+        "rows.csv": "zip,items,late\n" + rows,
+        "mine.py": MODULE,
+        "names.py": BESIDE,
+    }.items():
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    trained = run("train", "--json")
+    assert (trained["version"], trained["promoted"]) == (1, True)
+    (row,) = run("runs", "list", "-e", "shop", "--json")
+    assert row["versions"] == [{"model": "shop", "version": 1, "aliases": ["champion"]}]
+    assert row["tags"]["workbench.dataset"] == run("data", "versions", "--json")[0]["version"]
+    inputs = server.client.get_run(row["run_id"]).inputs.dataset_inputs
+    assert row["tags"]["workbench.dataset"].startswith(inputs[0].dataset.digest)
+    assert "shop version 1 loads" in [item["message"] for item in run("doctor", "--json")]
+    run("runs", "export", row["run_id"], "-O", "handed")
+    assert (tmp_path / "handed" / "names.py").read_text() == BESIDE
+    assert (tmp_path / "handed" / "data" / "expected.parquet").is_file()
+    scored = run("predict", "shop", "rows.csv")
+    assert scored.splitlines()[1].startswith("90210,0,n,n,")
+    run("models", "archive", "shop", "1", "--yes")
+    assert run("models", "promote", "shop", "1", "--yes", "--json")["to"] == 1
+
+    monkeypatch.setenv("WORKBENCH_TRACKING__URI", "http://127.0.0.1:1")
+    status = run("status", "--json")
+    assert (status["models"], len(status["jobs"])) == ([], 1)
+    assert "refuses connections" in status["problems"][0]
