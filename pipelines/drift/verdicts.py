@@ -254,7 +254,7 @@ def _verdict(
         return "ok", f"{what}: real (adjusted p {_p(p)}) but {limit}"
     limit = getattr(bands, severity)
     own = f", its own windows differ by {floor:.2g}" if floor >= bands.watch else ""
-    return severity, f"{what}: {severity} from {limit:.2g} on{own}; adjusted p {_p(p)}"
+    return severity, f"{what} ({severity} from {limit:.2g} on{own}); adjusted p {_p(p)}"
 
 
 def _what(sample: Sample, evidence: Evidence) -> str:
