@@ -46,7 +46,7 @@ class MonitorSettings(Settings):
     """What to compare with: `training`, or the predictions of a time before the window (`7d`)."""
 
     segments: tuple[str, ...] = ()
-    """Columns within whose values drift is watched too."""
+    """Columns within whose values drift is watched too, against the reference's rows with that value."""
 
     @field_validator("window")
     @classmethod
