@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +25,7 @@ from typing import IO, Any
 from store.errors import WorkbenchError
 from store.fold import FoldReport, fold
 from store.layout import Layout
-from store.predictions import PredictionReader
+from store.predictions import Origin, PredictionReader
 from store.references import RunReferences
 from store.settings import StoreSettings
 
@@ -102,9 +102,9 @@ class Clerk:
         for problem in answer.get("problems", ()):
             log.warning("watching for drift: %s", problem)
 
-    def known_ids(self, ids: Collection[str]) -> set[str]:
-        """Those of `ids` that are of logged predictions (see PredictionReader)."""
-        return set(self._ask({"do": "known_ids", "ids": list(ids)})["known"])
+    def origins(self, ids: Collection[str]) -> dict[str, Origin | None]:
+        """The model and version of those of `ids` that were predicted here (see PredictionReader)."""
+        return read_origins(self._ask({"do": "origins", "ids": list(ids)}))
 
     def close(self, patience_s: float = CLOSE_SECONDS) -> None:
         """End the helper, after a last fold where something is left to fold and time for it."""
@@ -308,7 +308,23 @@ def _answer(
             "skipped": report.skipped,
             "pending": report.pending,
         }
-    return {"known": sorted(reader.known_ids(request["ids"]))}
+    return write_origins(reader.origins(request["ids"]))
+
+
+def write_origins(origins: Mapping[str, Origin | None]) -> dict[str, Any]:
+    """As JSON: the ids of each model and version together."""
+    ids: dict[Origin | None, list[str]] = {}
+    for prediction_id, origin in origins.items():
+        ids.setdefault(origin, []).append(prediction_id)
+    return {"origins": [[origin, of_it] for origin, of_it in ids.items()]}
+
+
+def read_origins(answer: dict[str, Any]) -> dict[str, Origin | None]:
+    """What `write_origins` wrote."""
+    origins: dict[str, Origin | None] = {}
+    for origin, ids in answer["origins"]:
+        origins |= dict.fromkeys(ids, None if origin is None else (origin[0], origin[1]))
+    return origins
 
 
 if __name__ == "__main__":

@@ -19,11 +19,13 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serve.clerk import read_origins, write_origins
 from store.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from serve.clerk import Clerk
     from store.fold import FoldReport
+    from store.predictions import Origin
 
 log = logging.getLogger("workbench.serve")
 
@@ -70,7 +72,7 @@ class ClerkDesk:
             connection.settimeout(ANSWER_SECONDS)
             try:
                 asked = json.loads(_read_all(connection))
-                answer: dict[str, Any] = {"known": sorted(clerk.known_ids(asked["ids"]))}
+                answer: dict[str, Any] = write_origins(clerk.origins(asked["ids"]))
             except (OSError, ValueError, KeyError):
                 return  # who asked is gone, or was killed in the middle of it
             except WorkbenchError as error:
@@ -117,8 +119,8 @@ class RemoteClerk:
     def __init__(self, address: str) -> None:
         self._address = address
 
-    def known_ids(self, ids: Collection[str]) -> set[str]:
-        """Those of `ids` that are of logged predictions (see PredictionReader)."""
+    def origins(self, ids: Collection[str]) -> dict[str, Origin | None]:
+        """As `Clerk.origins`."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(ANSWER_SECONDS)
@@ -133,7 +135,7 @@ class RemoteClerk:
             ) from error
         if "error" in answer:
             raise WorkbenchError(answer["error"])
-        return set(answer["known"])
+        return read_origins(answer)
 
 
 def _read_all(connection: socket.socket) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.requests import Request
@@ -17,18 +17,16 @@ from serve.problems import MOST_ERRORS, Problem, shown
 from serve.request_body import read_body
 from serve.telemetry import Telemetry
 from store.errors import WorkbenchError
-from store.feedback import give_feedback
-from store.records import class_text, spellings
+from store.feedback import Item, give_feedback, published_classes
 
 if TYPE_CHECKING:
     from serve.clerk import Clerk
     from serve.clerk_desk import RemoteClerk
     from serve.hosting import ModelHost
     from serve.settings import ServeSettings
+    from store.layout import Layout
     from store.log import PredictionLog
-    from store.predictions import PredictionReader
 
-Item = tuple[str, float | int | str | bool, datetime | None]
 _LONGEST_ID = 200
 _LONGEST_LABEL = 1_000
 _KNOWN = frozenset({"prediction_id", "actual", "timestamp"})
@@ -44,12 +42,14 @@ class FeedbackDesk:
         prediction_log: PredictionLog | None,
         clerk: Clerk | RemoteClerk | None,
         host: ModelHost | None = None,
+        layout: Layout | None = None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._log = prediction_log
         self._clerk = clerk
         self._host = host
+        self._published = published_classes(layout) if layout is not None else None
         self._one_at_a_time = asyncio.Lock()
 
     async def take(self, request: Request) -> Response:
@@ -66,11 +66,11 @@ class FeedbackDesk:
         items = read_items(value)
         if self._log is None or self._clerk is None:
             raise Problem(503, "this server keeps no predictions, so it can't keep their labels")
-        # The clerk has of a reader what this needs: known_ids.
-        reader = cast("PredictionReader", self._clerk)
         try:
             async with self._one_at_a_time:
-                receipt = await asyncio.to_thread(give_feedback, self._log, reader, items)
+                receipt = await asyncio.to_thread(
+                    give_feedback, self._log, self._clerk, items, self._classes_of
+                )
         except WorkbenchError as error:
             raise Problem(
                 503, f"no feedback for the moment: {error}", headers={"Retry-After": "5"}
@@ -86,28 +86,22 @@ class FeedbackDesk:
         answer: dict[str, Any] = {"accepted": receipt.accepted, "unknown": receipt.unknown}
         if receipt.unknown_ids:
             answer["unknown_ids"] = list(receipt.unknown_ids)
-        answer |= self._unexpected(items)
+        if receipt.unexpected:
+            self._telemetry.feedback.labels("unexpected").inc(receipt.unexpected)
+            few = ", ".join(map(shown, receipt.unexpected_labels))
+            answer["unexpected"] = receipt.unexpected
+            answer["warning"] = (
+                f"kept, but no class of the model that predicted: {few}; its classes are: "
+                f"{', '.join(receipt.expected_classes)[:200]}"
+            )
         return Response(orjson.dumps(answer), 202, media_type="application/json")
 
-    def _unexpected(self, items: Sequence[Item]) -> dict[str, Any]:
-        """Labels that no model in service could have predicted: kept, as classes may be new, but told."""
-        if self._host is None:
-            return {}
-        classes: dict[str, Any] = {}
-        for model in self._host.ordered():
-            if model.loaded.classes is None:
-                return {}  # a regression: any number may be right
-            classes |= {class_text(value): value for value in model.loaded.classes}
-        wrong = [actual for _, actual, _ in items if classes and not classes.keys() & spellings(actual)]
-        if not wrong:
-            return {}
-        few = ", ".join(shown(one) for one in [*dict.fromkeys(map(str, wrong))][:3])
-        expected = ", ".join(map(str, classes.values()))[:200]
-        self._telemetry.feedback.labels("unexpected").inc(len(wrong))
-        return {
-            "unexpected": len(wrong),
-            "warning": f"kept, but no class of the models in service: {few}; these are: {expected}",
-        }
+    def _classes_of(self, model: str, version: int) -> Sequence[Any] | None:
+        """Of a version in service its own, of any other those of its published reference."""
+        served = self._host.models.get(model) if self._host is not None else None
+        if served is not None and served.version == version:
+            return served.loaded.classes
+        return self._published(model, version) if self._published is not None else None
 
 
 def read_items(value: Any) -> list[Item]:

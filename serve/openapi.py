@@ -274,6 +274,8 @@ def _feedback_operation() -> dict[str, Any]:
                                 "accepted": count,
                                 "unknown": count,
                                 "unknown_ids": {"type": "array", "items": {"type": "string"}},
+                                "unexpected": count,
+                                "warning": {"type": "string"},
                             },
                         }
                     }

@@ -201,7 +201,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             settings,
             host,
             predictor,
-            FeedbackDesk(settings, telemetry, prediction_log, duties.clerk, host),
+            FeedbackDesk(settings, telemetry, prediction_log, duties.clerk, host, layout),
             telemetry,
             place.access,
             AdminDesk(host, place.registry, settings, layout, on_changed=duties.on_changed),

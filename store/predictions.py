@@ -34,6 +34,9 @@ from store.views import LABELS, model_view, quoted, view_names
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+Origin = tuple[str, int]
+"""A model and its version."""
+
 MAX_SPOOL_BYTES = 64 << 20
 """How much of an unfolded spool a reader takes in, the newest; more piles up only while the file is held."""
 
@@ -195,13 +198,17 @@ class PredictionReader:
         ]
 
     def known_ids(self, ids: Collection[str]) -> set[str]:
-        """Those of `ids` that are of logged predictions.
+        """Those of `ids` that are of logged predictions (see `origins`)."""
+        return set(self.origins(ids))
 
-        While somebody holds the DuckDB file, an id that has the form of one of ours counts as known: its
-        label is kept whatever it turns out to be.
+    def origins(self, ids: Collection[str]) -> dict[str, Origin | None]:
+        """The model and version of those of `ids` that are of logged predictions.
+
+        While somebody holds the DuckDB file, an id that has the form of one of ours counts as known, and it
+        is not known of what: its label is kept whatever it turns out to be.
         """
         # The spool first: what leaves it meanwhile is in the file when that is looked at.
-        known = self._spooled.among(ids)
+        known: dict[str, Origin | None] = {**self._spooled.among(ids)}
         unseen = [prediction_id for prediction_id in ids if prediction_id not in known]
         self.note = None
         if not unseen:
@@ -210,19 +217,19 @@ class PredictionReader:
             with reading(self._layout, timeout_s=self._timeout_s) as (connection, missing):
                 self.note = missing or None
                 if missing is None:
-                    known.update(
-                        row[0]
+                    known |= {
+                        row[0]: (row[1], row[2])
                         for row in connection.execute(
-                            f"SELECT prediction_id FROM {ATTACHED}.predictions"
+                            f"SELECT prediction_id, model, version FROM {ATTACHED}.predictions"
                             " WHERE prediction_id IN (SELECT unnest(?::VARCHAR[]))"
                             " AND prediction_id BETWEEN ? AND ?",
                             [unseen, min(unseen), max(unseen)],
                         ).fetchall()
-                    )
+                    }
         except HeldError as error:
             self.note = error.message
         if self.note:
-            known.update(filter(is_prediction_id, unseen))
+            known |= dict.fromkeys(filter(is_prediction_id, unseen))
         return known
 
     @contextmanager
@@ -367,21 +374,21 @@ def _view(
 
 
 class _SpooledIds:
-    """Ids of the predictions in the spool, read once as they come in."""
+    """Ids of the predictions in the spool with what made them, read once as they come in."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
         self._read_to: dict[str, int] = {}
-        self._ids: dict[str, set[str]] = {}
+        self._ids: dict[str, dict[str, Origin]] = {}
 
-    def among(self, ids: Collection[str]) -> set[str]:
+    def among(self, ids: Collection[str]) -> dict[str, Origin]:
         with self._lock:
             self._refresh()
             wanted = set(ids)
-            found: set[str] = set()
+            found: dict[str, Origin] = {}
             for spooled in self._ids.values():
-                found |= wanted & spooled
+                found |= {one: spooled[one] for one in wanted & spooled.keys()}
             return found
 
     def _refresh(self) -> None:
@@ -389,11 +396,12 @@ class _SpooledIds:
         for gone in self._ids.keys() - {segment.name for segment in segments}:
             del self._ids[gone], self._read_to[gone]
         for segment in segments:
-            ids = self._ids.setdefault(segment.name, set())
+            ids = self._ids.setdefault(segment.name, {})
             self._read_to.setdefault(segment.name, 0)
             for chunk in read_chunks(segment, self._read_to[segment.name]):
                 for payload in chunk.payloads:
                     record = decode(payload)
                     if record is not None and record["k"] == "p" and isinstance(record.get("i"), list):
-                        ids.update(map(str, record["i"]))
+                        origin = (str(record.get("m")), int(record.get("v") or 0))
+                        ids.update(dict.fromkeys(map(str, record["i"]), origin))
                 self._read_to[segment.name] = chunk.end

@@ -78,7 +78,7 @@ def test_predictions_and_labels_reach_duckdb(logged_project: Any, running: Any, 
             "accepted": 1,
             "unknown": 0,
             "unexpected": 1,
-            "warning": 'kept, but no class of the models in service: "maybe"; these are: 0, 1',
+            "warning": 'kept, but no class of the model that predicted: "maybe"; its classes are: 0, 1',
         }
         assert server.metric('workbench_feedback_total{status="unexpected"}') == 1
     labels = dict(reader.query("SELECT prediction_id, label FROM labels").rows)

@@ -16,6 +16,7 @@ from store.ids import new_prediction_ids
 from store.layout import Layout
 from store.log import FeatureSchema, PredictionLog
 from store.predictions import PredictionReader
+from store.settings import StoreSettings
 
 
 @pytest.fixture
@@ -139,10 +140,36 @@ def test_feedback_says_what_is_known(
 ) -> None:
     (known,) = log_bikes(log)
 
-    assert give_feedback(log, reader, []) == Receipt(0, 0)
-    receipt = give_feedback(log, reader, [(known, 40.0, None), ("nobody", 1, None)])
+    assert give_feedback(log, reader, [], lambda *_: None) == Receipt(0, 0)
+    receipt = give_feedback(log, reader, [(known, 40.0, None), ("nobody", 1, None)], lambda *_: None)
     assert (receipt.accepted, receipt.unknown, receipt.unknown_ids) == (1, 1, ("nobody",))
     assert reader.query("SELECT prediction_id, actual FROM feedback").rows == [(known, 40.0)]
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_labels_are_held_against_the_classes_of_the_version_that_predicted(
+    layout: Layout, log: PredictionLog, log_bikes: Any, reader: PredictionReader, is_folded: bool
+) -> None:
+    classifier = log_bikes(
+        log, rows=4, model="churn", version=2, predictions=["no"] * 4, classes=("no", "yes")
+    )
+    (regression,) = log_bikes(log)
+    if is_folded:
+        log.close()
+        fold(layout)
+        log = PredictionLog(layout, StoreSettings())
+    assert reader.origins([classifier[0], regression, "x"]) == {
+        classifier[0]: ("churn", 2),
+        regression: ("bikes", 3),
+    }
+    labels = ["yes", "maybe", "No", 1]
+    items = [(one, label, None) for one, label in zip(classifier, labels, strict=True)]
+    items += [(regression, 17.5, None), ("nobody", "maybe", None)]
+    classes = {("churn", 2): ("no", "yes")}
+    receipt = give_feedback(log, reader, items, lambda *origin: classes.get(origin))
+    assert (receipt.accepted, receipt.unknown, receipt.unexpected) == (5, 1, 3)
+    assert (receipt.unexpected_labels, receipt.expected_classes) == (("maybe", "No", "1"), ("no", "yes"))
+    log.close()
 
 
 def test_the_latest_label_wins_even_when_it_is_no_number(

@@ -12,6 +12,8 @@ import pytest
 
 from store.layout import Layout
 from store.log import FeatureSchema, PredictionLog, new_prediction_ids
+from store.profile import build_profile
+from store.references import publish_reference
 from store.settings import StoreSettings
 
 
@@ -96,6 +98,20 @@ def test_feedback_from_csv_counts_accepted_and_unknown(workbench, logged, tmp_pa
     assert result.code == 0, result.err
     assert result.json == {"accepted": 2, "unknown": 1}
     assert [row["actual"] for row in labels(workbench) if row["prediction_id"] in logged] == [0.0, 1.0]
+
+
+def test_feedback_that_is_no_class_of_the_model_is_kept_and_told(workbench, logged, project, tmp_path):
+    layout = Layout.of(project)
+    file = write_csv(tmp_path / "truth.csv", [f"{logged[0]},0", f"{logged[1]},churned", f"{logged[2]},2"])
+    assert workbench("feedback", file, "--json").json == {"accepted": 3, "unknown": 0}  # nobody knows better
+    profile = build_profile({}, {}, [0, 1, 1], task="binary", classes=[0, 1])
+    publish_reference(layout, "churn", 1, profile)
+    result = workbench("feedback", file, "--json")
+    assert result.json == {"accepted": 3, "unknown": 0, "unexpected": 2}
+    assert (
+        "2 are kept, but no class of the model that predicted: 'churned', '2'; there are: 0, 1." in result.err
+    )
+    assert result.code == 0
 
 
 def test_feedback_from_json_lines_with_timestamps(workbench, logged, tmp_path):

@@ -27,35 +27,45 @@ def feedback(invocation: Invocation, file: Path, as_json: bool) -> None:
     """Tell what really happened: FILE has prediction_id, actual and, if known, timestamp.
 
     CSV or JSON lines; - reads stdin. It is written to the prediction log directly: no server is needed.
-    Labels of ids that nobody logged are kept and counted as unknown.
+    Labels of ids that nobody logged are kept and counted as unknown; so are labels that are no class of the
+    model that predicted, and you are told which.
     """
     from store.errors import StorageError
+    from store.feedback import give_feedback, published_classes
     from store.log import PredictionLog
     from store.predictions import PredictionReader
-    from workbench.output import print_json
+    from workbench.output import print_json, say
 
     layout = invocation.layout.ensure()
-    reader = PredictionReader(layout)
+    reader, classes_of = PredictionReader(layout), published_classes(layout)
     log = PredictionLog(layout, invocation.project.settings.store, "feedback")
-    accepted = unknown = 0
+    accepted = unknown = unexpected = 0
+    odd: dict[str, tuple[str, ...]] = {}
     try:
         with open_text(file) as stream:
             items = read_items(stream, str(file))
             while chunk := list(islice(items, CHUNK_ROWS)):
-                known = reader.known_ids([identifier for identifier, _, _ in chunk])
-                if not log.append_feedback(chunk):
+                receipt = give_feedback(log, reader, chunk, classes_of)
+                if receipt.lost:
                     raise StorageError(
                         f"{len(chunk)} labels could not be logged: {log.problem}",
                         f"{accepted + unknown} before them are; mend that and give the rest again.",
                     )
-                here = sum(identifier in known for identifier, _, _ in chunk)
-                accepted, unknown = accepted + here, unknown + len(chunk) - here
+                accepted, unknown = accepted + receipt.accepted, unknown + receipt.unknown
+                unexpected += receipt.unexpected
+                for label in receipt.unexpected_labels:
+                    odd.setdefault(label, receipt.expected_classes)
     finally:
         log.close()
+    counts = {"accepted": accepted, "unknown": unknown}
     if as_json:
-        print_json({"accepted": accepted, "unknown": unknown})
-        return
-    print(f"{accepted} labels accepted, {unknown} for predictions that are not in the log.")
+        print_json(counts | ({"unexpected": unexpected} if unexpected else {}))
+    else:
+        print(f"{accepted} labels accepted, {unknown} for predictions that are not in the log.")
+    if unexpected:
+        few = ", ".join(repr(label[:50]) for label in [*odd][:3])
+        known = ", ".join(next(iter(odd.values())))[:200]
+        say(f"{unexpected} are kept, but no class of the model that predicted: {few}; there are: {known}.")
 
 
 def open_text(file: Path) -> TextIO:
