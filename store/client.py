@@ -48,6 +48,8 @@ def explained(uri: str) -> Iterator[None]:
             raise NotFoundError(message) from error
         if error.error_code in _WRONG:
             raise UsageError(message) from error
+        if "Max retries exceeded" in message:
+            raise StorageError(f"{uri} can't be reached any more", _HINT) from error
         raise StorageError(f"{uri}: {message}", _HINT) from error
     except OSError as error:
         raise StorageError(f"{uri}: {error}", _HINT) from error
