@@ -55,6 +55,12 @@ def print_report(report: Report) -> None:
             ],
             [_performance_row(one) for one in report["performance"]],
         )
+        sampled = (report.get("performance_details") or {}).get("sampled")
+        if sampled:
+            print(
+                f"Of {sampled['of']:,} predictions ROC AUC, probabilities and estimates are those of"
+                f" {sampled['rows']:,}, spread over the window."
+            )
     if report.get("joint"):
         from workbench.joint_text import print_joint
 

@@ -209,7 +209,7 @@ def main() -> int:
             line(f"found: {what}", rows, n, share, aims[rows == 1_000], most=False, note=note)
     took = time.perf_counter() - started
     print(
-        f"{options.windows} windows each, without drift {QUIET} times as many; seed {options.seed}, {took:.0f} s"
+        f"{options.windows} windows each, {QUIET} times that without drift, seed {options.seed}, {took:.0f} s"
     )
     return 1 if misses else 0
 
