@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from store.predictions import PredictionReader
-
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
-
-    from store.layout import Layout
 
 _LOOK_BACK = timedelta(days=30)
 _ENOUGH = 20
 
 
 def coverage_of(
-    layout: Layout,
-    model: str,
+    lags: NDArray[Any],
     predictions: int,
     labelled: int,
     start: datetime,
@@ -30,10 +26,10 @@ def coverage_of(
 ) -> dict[str, Any]:
     """{"predictions", "labelled", "coverage", "lag_p50_s", "lag_p90_s", "maturity"}.
 
-    Lags are those of the model's labels of the last 30 days. `maturity` is the share of the labels that
-    will ever come that should be there by now, given how long they took before; None where nobody knows.
+    `lags` are seconds from prediction to label of the model's latest labels. `maturity` is the share of the
+    labels that will ever come that should be there by now, given how long they took before; None where nobody
+    knows.
     """
-    lags = _lags(layout, model, end - _LOOK_BACK)
     found: dict[str, Any] = {
         "predictions": predictions,
         "labelled": labelled,
@@ -55,20 +51,19 @@ def maturity(lags: NDArray[Any], start: datetime, end: datetime, now: datetime) 
     return float(np.mean(np.searchsorted(np.sort(lags), ages, side="right") / len(lags)))
 
 
-def _lags(layout: Layout, model: str, since: datetime) -> NDArray[Any]:
-    """Seconds from prediction to label, of the model's among the newest five hundred labels."""
-    with PredictionReader(layout).opened() as connection:
-        connection.execute(
-            "CREATE TEMP TABLE newest AS SELECT prediction_id, min(received_at) AS received_at FROM"
-            " (SELECT prediction_id, received_at FROM feedback WHERE received_at >= ?"
-            " ORDER BY received_at DESC LIMIT 500) GROUP BY prediction_id",
-            [since.astimezone(UTC).replace(tzinfo=None)],
-        )
-        # By the bounds of the ids DuckDB passes over most predictions.
-        bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM newest").fetchall()[0]
-        found = connection.execute(
-            "SELECT epoch(n.received_at) - epoch(p.predicted_at) FROM predictions p"
-            " JOIN newest n USING (prediction_id) WHERE p.model = ? AND p.prediction_id BETWEEN ? AND ?",
-            [model, *bounds],
-        ).fetchall()
+def latest_lags(connection: DuckDBPyConnection, model: str, end: datetime) -> NDArray[Any]:
+    """Seconds from prediction to label, of the model's among the newest five hundred labels of 30 days."""
+    connection.execute(
+        "CREATE TEMP TABLE newest AS SELECT prediction_id, min(received_at) AS received_at FROM"
+        " (SELECT prediction_id, received_at FROM feedback WHERE received_at >= ?"
+        " ORDER BY received_at DESC LIMIT 500) GROUP BY prediction_id",
+        [(end - _LOOK_BACK).astimezone(UTC).replace(tzinfo=None)],
+    )
+    # By the bounds of the ids DuckDB passes over most predictions.
+    bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM newest").fetchall()[0]
+    found = connection.execute(
+        "SELECT epoch(n.received_at) - epoch(p.predicted_at) FROM predictions p"
+        " JOIN newest n USING (prediction_id) WHERE p.model = ? AND p.prediction_id BETWEEN ? AND ?",
+        [model, *bounds],
+    ).fetchall()
     return np.array([max(0.0, lag) for (lag,) in found if lag is not None])

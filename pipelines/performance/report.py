@@ -15,9 +15,10 @@ from pipelines.performance import numbers as of_numbers
 from pipelines.performance.counted import Counted, counted, with_spread
 from pipelines.performance.estimate import estimated_figures
 from pipelines.performance.figures import MIN_ROWS, Drop, Figure, drop_test, is_below
-from pipelines.performance.lateness import coverage_of
+from pipelines.performance.lateness import coverage_of, latest_lags
 from pipelines.performance.reference import PerformanceReference, point_of
 from pipelines.performance.rows import Rows, read_rows
+from store.predictions import PredictionReader
 
 if TYPE_CHECKING:
     from store.layout import Layout
@@ -78,17 +79,28 @@ def performance_details(
     profile = reference or read_reference(layout, model, version)
     names = _classes(layout, model, version, profile)
     whole = counted(layout, model, version, role, start, end, names)
-    stretches = () if whole is None else whole.stretches
-    rows = read_rows(
-        layout, model, version, role, start, end, classes=names, segments=segments, stretches=stretches
-    )
+    reader = PredictionReader(layout)
+    with reader.opened() as connection:
+        rows = read_rows(
+            connection,
+            model,
+            version,
+            role,
+            start,
+            end,
+            classes=names,
+            segments=segments,
+            stretches=stretches,
+        )
+        lags = latest_lags(connection, model, end)
     held = PerformanceReference.from_json(profile.performance if profile else None)
     found = assess(rows, held, history=history, whole=whole)
     n, labelled = len(rows), int(rows.labelled.sum())
     if whole is not None:
         n, labelled = whole.predictions, whole.labelled
         found["sampled"] = {"rows": len(rows), "of": n}
-    found["coverage"] = coverage_of(layout, model, n, labelled, start, end)
+    found["coverage"] = coverage_of(lags, n, labelled, start, end)
+    found["note"] = reader.note
     # Values beyond all bounds overflow; JSON has no word for what comes out.
     return {name: _without_infinities(value) for name, value in found.items()}
 
@@ -151,7 +163,6 @@ def assess(
         "segments": [],
         "concept": _concept(rows, metrics),
         "sampled": None,
-        "note": rows.note,
     }
     if rows.classes is not None:
         matrix = None if whole is None else whole.matrix
@@ -255,8 +266,6 @@ def _classes(layout: Layout, model: str, version: int, profile: Profile | None) 
     """The classes in the model's order; without a reference those that were predicted, in order of name."""
     if profile is not None:
         return None if profile.task == "regression" else profile.prediction.categories
-    from store.predictions import PredictionReader
-
     with PredictionReader(layout).opened() as connection:
         labels = connection.execute(
             "SELECT DISTINCT label FROM predictions WHERE model = ? AND version = ? AND label IS NOT NULL"

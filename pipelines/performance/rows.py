@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from store.predictions import PredictionReader
 from store.views import literal
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
 
-    from store.layout import Layout
 
 _COLUMNS = ("prediction_id", "predicted_at", "prediction", "label", "probability", "probabilities")
 OTHER = -1
@@ -37,7 +36,6 @@ class Rows:
     segments: dict[str, list[str | None]] = field(default_factory=dict)
     lag_s: NDArray[Any] | None = None
     """Seconds from prediction to label, of the labelled."""
-    note: str | None = None
 
     def __len__(self) -> int:
         return len(self.predicted)
@@ -57,7 +55,7 @@ class Rows:
 
 
 def read_rows(
-    layout: Layout,
+    connection: DuckDBPyConnection,
     model: str,
     version: int,
     role: str | None,
@@ -67,62 +65,59 @@ def read_rows(
     classes: Sequence[str] | None,
     segments: Sequence[str] = (),
     stretches: Sequence[tuple[datetime, datetime]] = (),
-    timeout_s: float = 2.0,
 ) -> Rows:
-    """Predictions from `start` to before `end`, rows in the spool included; `segments` are features.
+    """Predictions from `start` to before `end`, as PredictionReader.opened has them; `segments` are features.
 
     Of `stretches` of that time only, where some are given.
     """
     import numpy as np
 
-    reader = PredictionReader(layout, timeout_s=timeout_s)
     conditions = ["model = ?", "version = ?", "predicted_at >= ?", "predicted_at < ?"]
     values: list[Any] = [model, version, _naive(start), _naive(end)]
     if role is not None:
         conditions.append("role = ?")
         values.append(role)
-    with reader.opened() as connection:
-        wanted = [*_COLUMNS, *(("schema_id", "numeric", "categorical") if segments else ())]
-        # A query for each stretch: DuckDB passes over what lies between them.
-        query = f"SELECT {', '.join(wanted)} FROM predictions WHERE {' AND '.join(conditions)}"
-        parts = [[model, version, _naive(first), _naive(last), *values[4:]] for first, last in stretches]
-        parts = parts or [values]
-        connection.execute(
-            f"CREATE TEMP TABLE chosen AS {' UNION ALL '.join([query] * len(parts))}",
-            [value for part in parts for value in part],
-        )
-        # Ids are in order of time, so by their bounds DuckDB passes over most of the labels.
-        bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM chosen").fetchall()[0]
-        connection.execute(
-            "CREATE TEMP TABLE labels_of_chosen AS SELECT prediction_id,"
-            " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
-            " max(received_at) AS received_at FROM feedback"
-            " WHERE prediction_id BETWEEN ? AND ? AND prediction_id IN (SELECT prediction_id FROM chosen)"
-            " GROUP BY prediction_id",
-            [*bounds],
-        )
-        columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s"]
-        if classes is None:
-            columns += [
-                "p.prediction AS predicted",
-                "l.latest.actual AS actual",
-                "isfinite(l.latest.actual) AND isfinite(p.prediction) AS labelled",
-            ]
-        else:
-            names = f"[{', '.join(map(literal, classes))}]::VARCHAR[]"
-            columns += [
-                f"coalesce(list_position({names}, p.label), 0) - 1 AS predicted",
-                f"coalesce(list_position({names}, l.latest.label), 0) - 1 AS actual",
-                "l.latest.label IS NOT NULL AS labelled",
-                "p.probability AS probability",
-                *(f"p.probabilities[{place}] AS p{place}" for place in range(1, len(classes) + 1)),
-            ]
-        features = {name: _feature(connection, name) for name in segments}
-        columns += [f"{source} AS s{place}" for place, source in enumerate(features.values())]
-        found = connection.execute(
-            f"SELECT {', '.join(columns)} FROM chosen p LEFT JOIN labels_of_chosen l USING (prediction_id)"
-            " ORDER BY p.predicted_at, p.prediction_id"
-        ).fetchnumpy()
+    wanted = [*_COLUMNS, *(("schema_id", "numeric", "categorical") if segments else ())]
+    # A query for each stretch: DuckDB passes over what lies between them.
+    query = f"SELECT {', '.join(wanted)} FROM predictions WHERE {' AND '.join(conditions)}"
+    parts = [[model, version, _naive(first), _naive(last), *values[4:]] for first, last in stretches]
+    parts = parts or [values]
+    connection.execute(
+        f"CREATE TEMP TABLE chosen AS {' UNION ALL '.join([query] * len(parts))}",
+        [value for part in parts for value in part],
+    )
+    # Ids are in order of time, so by their bounds DuckDB passes over most of the labels.
+    bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM chosen").fetchall()[0]
+    connection.execute(
+        "CREATE TEMP TABLE labels_of_chosen AS SELECT prediction_id,"
+        " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
+        " max(received_at) AS received_at FROM feedback"
+        " WHERE prediction_id BETWEEN ? AND ? AND prediction_id IN (SELECT prediction_id FROM chosen)"
+        " GROUP BY prediction_id",
+        [*bounds],
+    )
+    columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s"]
+    if classes is None:
+        columns += [
+            "p.prediction AS predicted",
+            "l.latest.actual AS actual",
+            "isfinite(l.latest.actual) AND isfinite(p.prediction) AS labelled",
+        ]
+    else:
+        names = f"[{', '.join(map(literal, classes))}]::VARCHAR[]"
+        columns += [
+            f"coalesce(list_position({names}, p.label), 0) - 1 AS predicted",
+            f"coalesce(list_position({names}, l.latest.label), 0) - 1 AS actual",
+            "l.latest.label IS NOT NULL AS labelled",
+            "p.probability AS probability",
+            *(f"p.probabilities[{place}] AS p{place}" for place in range(1, len(classes) + 1)),
+        ]
+    features = {name: _feature(connection, name) for name in segments}
+    columns += [f"{source} AS s{place}" for place, source in enumerate(features.values())]
+    found = connection.execute(
+        f"SELECT {', '.join(columns)} FROM chosen p LEFT JOIN labels_of_chosen l USING (prediction_id)"
+        " ORDER BY p.predicted_at, p.prediction_id"
+    ).fetchnumpy()
     arrays = {name: _filled(values) for name, values in found.items()}
     labelled = arrays["labelled"].astype(bool)
     kind = np.float64 if classes is None else np.int64
@@ -136,7 +131,6 @@ def read_rows(
         scores,
         {name: _texts(found[f"s{place}"]) for place, name in enumerate(features)},
         arrays["lag_s"].astype(np.float64)[labelled],
-        reader.note,
     )
 
 
