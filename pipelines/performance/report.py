@@ -90,7 +90,7 @@ def performance_details(
             end,
             classes=names,
             segments=segments,
-            stretches=stretches,
+            stretches=() if whole is None else whole.stretches,
         )
         lags = latest_lags(connection, model, end)
     held = PerformanceReference.from_json(profile.performance if profile else None)
