@@ -92,6 +92,11 @@ class ServeSettings(Settings):
     reload_seconds: float = Field(1.0, gt=0)
     """How often the registry is looked at for a promotion, in seconds."""
 
+    @field_validator("socket", mode="before")
+    @classmethod
+    def _is_none_where_empty(cls, path: object) -> object:
+        return None if path == "" else path
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:

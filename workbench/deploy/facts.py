@@ -31,6 +31,10 @@ class Facts:
     root: Path
     host: str
     port: int
+    socket: Path | None
+    """Absolute; the server listens there instead, other than in a container."""
+    metrics_port: int
+    """Where /metrics is: `admin_port`, where that is set."""
     model: str
     """Registered name of the model that `/predict` answers with; `MODEL` where the project has none."""
     image: str
@@ -57,6 +61,8 @@ def facts_of(project: Project, *, image: str | None = None) -> Facts:
         root=project.root.resolve(),
         host=settings.serve.host,
         port=settings.serve.port or 8000,
+        socket=(project.root / settings.serve.socket).resolve() if settings.serve.socket else None,
+        metrics_port=settings.serve.admin_port or settings.serve.port or 8000,
         model=settings.serve.default or (models[0] if models else "MODEL"),
         image=image or DEFAULT_IMAGE,
         requirement=requirement(),

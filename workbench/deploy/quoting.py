@@ -30,3 +30,13 @@ def unit_word(value: str) -> str:
     """One word of a command line or list in a unit (systemd.syntax(7), systemd.service(5))."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if escaped != value or any(c.isspace() or c in "';" for c in value) else value
+
+
+def nginx_word(value: str) -> str:
+    """One word of nginx's configuration, which has no way to write a `$` that is none of its variables'."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def caddy_word(value: str) -> str:
+    """One word of a Caddyfile, where only quotes are escaped."""
+    return '"' + value.replace('"', '\\"') + '"'

@@ -9,7 +9,15 @@ from importlib import resources
 from typing import NamedTuple
 
 from workbench.deploy.facts import Facts
-from workbench.deploy.quoting import json_text, shell_word, unit_path, unit_word, yaml_text
+from workbench.deploy.quoting import (
+    caddy_word,
+    json_text,
+    nginx_word,
+    shell_word,
+    unit_path,
+    unit_word,
+    yaml_text,
+)
 
 _PLACE = re.compile(r"@([a-z_]+)@")
 _TEMPLATES = "templates"
@@ -69,6 +77,16 @@ TARGETS: dict[str, Target] = {
         ),
         "put them into ~/.config/systemd/user; systemctl --user daemon-reload; systemctl --user enable "
         "--now workbench-@slug@ workbench-@slug@-watch; loginctl enable-linger",
+    ),
+    "nginx": Target(
+        "nginx in front of the server, with TLS: by its port or its Unix socket.",
+        (Piece("nginx.conf", "@slug@.conf"),),
+        "put your names into it and it into /etc/nginx/conf.d; nginx -t && nginx -s reload",
+    ),
+    "caddy": Target(
+        "The same with Caddy, which sees to the certificate.",
+        (Piece("Caddyfile", "Caddyfile"),),
+        "put your name into it; caddy validate --config Caddyfile && caddy run --config Caddyfile",
     ),
     "render": Target(
         "A blueprint for Render.",
@@ -130,6 +148,20 @@ def words(facts: Facts) -> Mapping[str, Callable[[], str]]:
         "slug": lambda: facts.slug,
         "host": lambda: facts.host,
         "port": lambda: str(facts.port),
+        "metrics_port": lambda: str(facts.metrics_port),
+        "proxy_network": lambda: "127.0.0.1" if facts.socket is None else "unix",
+        "nginx_upstream": lambda: (
+            f"{_reached(facts)}:{facts.port}" if facts.socket is None else nginx_word(f"unix:{facts.socket}")
+        ),
+        "caddy_upstream": lambda: (
+            f"{_reached(facts)}:{facts.port}" if facts.socket is None else caddy_word(f"unix/{facts.socket}")
+        ),
+        "unit_listen": lambda: (
+            f"--host {facts.host} --port {facts.port}"
+            if facts.socket is None
+            else f"--socket {unit_word(str(facts.socket))}"
+        ),
+        "unit_socket_folder": lambda: _socket_folder(facts),
         "image": lambda: facts.image,
         "uid": lambda: str(facts.uid),
         "gid": lambda: str(facts.gid),
@@ -146,3 +178,20 @@ def words(facts: Facts) -> Mapping[str, Callable[[], str]]:
         "dvc_parameters": lambda: facts.dvc_parameters,
         "unit_command": lambda: unit_word(facts.command),
     }
+
+
+def _reached(facts: Facts) -> str:
+    """The address that this machine reaches the server at."""
+    if ":" in facts.host:
+        return "[::1]" if facts.host == "::" else f"[{facts.host}]"
+    return "127.0.0.1" if facts.host == "0.0.0.0" else facts.host
+
+
+def _socket_folder(facts: Facts) -> str:
+    """Lines of a hardened unit that let the server make its socket where the project isn't."""
+    socket = facts.socket
+    if socket is None or socket.is_relative_to(facts.root):
+        return ""
+    if len(socket.parts) > 3 and socket.is_relative_to("/run") and not socket.is_relative_to("/run/user"):
+        return f"RuntimeDirectory={unit_word(socket.parts[2])}\n"
+    return f"ReadWritePaths={unit_word(str(socket.parent))}\n"

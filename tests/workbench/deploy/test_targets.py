@@ -127,6 +127,43 @@ def test_units_restart_what_failed_limit_its_memory_and_quote_paths(facts: Facts
             assert written.replace("%%", "%").replace("$$", "$") == str(facts.root)
 
 
+@pytest.mark.parametrize(
+    ("socket", "line"),
+    [
+        ("run/w.sock", None),
+        ("/run/shop models/w.sock", 'RuntimeDirectory="shop models"'),
+        ("/srv/sockets/w.sock", "ReadWritePaths=/srv/sockets"),
+    ],
+)
+def test_on_a_socket_units_and_proxies_name_it_and_containers_keep_the_port(
+    facts: Facts, tmp_path: Path, socket: str, line: str | None
+) -> None:
+    more = f'[serve]\nsocket = "{socket}"\nadmin_port = 9100'
+    (tmp_path / "workbench.toml").write_text(SETTINGS.replace("[serve]", more), encoding="utf-8")
+    on_socket = facts_of(load_project(tmp_path))
+    path = str((tmp_path / socket).resolve())
+    unit = made(on_socket, "systemd")[f"workbench-{on_socket.slug}.service"]
+    (started,) = [one for one in unit.splitlines() if one.startswith("ExecStart=")]
+    assert shlex.split(started)[1:] == ["serve", "--socket", path]
+    assert line is None or line in unit.splitlines()
+    (nginx,) = made(on_socket, "nginx").values()
+    assert f'server "unix:{path}";' in nginx
+    assert 'trusted_proxies = ["unix"]' in nginx
+    (caddyfile,) = made(on_socket, "caddy").values()
+    assert f'reverse_proxy "unix/{path}"' in caddyfile
+    server = only(on_socket, "compose")["services"]["server"]
+    assert server["environment"]["WORKBENCH_SERVE__SOCKET"] == ""
+    assert server["command"] == ["serve", "--port", "8123"]
+    assert "127.0.0.1:9100" in made(on_socket, "prometheus")["prometheus.yml"]
+
+
+def test_proxies_reach_the_port_where_there_is_no_socket(facts: Facts) -> None:
+    (nginx,) = made(facts, "nginx").values()
+    assert "server 127.0.0.1:8123;" in nginx
+    (caddyfile,) = made(replace(facts, host="0.0.0.0"), "caddy").values()
+    assert "reverse_proxy 127.0.0.1:8123 {" in caddyfile
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
 @pytest.mark.parametrize("target", ["systemd", "systemd-user"])
 def test_systemd_has_nothing_to_say_against_the_units(facts: Facts, target: str, tmp_path: Path) -> None:
