@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
     """The result or error as a document, and the exit code."""
-    recorder = None
+    recorder, uri = None, ""
     try:
         request = TrainRequest.from_json(json.loads((folder / "request.json").read_text("utf-8")))
         with contextlib.suppress(OSError):
@@ -99,7 +99,7 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
             _abandon(recorder, "KILLED", "cancelled")
             return _CANCELLED, 130
         traceback.print_exc()
-        known = error if isinstance(error, WorkbenchError) else _unexpected(error)
+        known = error if isinstance(error, WorkbenchError) else _unexpected(error, uri)
         _abandon(recorder, "FAILED", str(known))
         report = known.report if isinstance(known, UserCodeError) else ""
         return {
@@ -128,13 +128,17 @@ def import_libraries() -> None:
         importlib.import_module(name)
 
 
-def _unexpected(error: BaseException) -> WorkbenchError:
+def _unexpected(error: BaseException, uri: str) -> WorkbenchError:
     if isinstance(error, MemoryError):
         return TrainingError("the training ran out of memory", "Take a smaller model or fewer rows.")
     if isinstance(error, OSError) and error.errno is not None:
         from pipelines.recorder import storage_error
 
         return storage_error(error, str(error.filename or "the disk"))
+    if type(error).__module__.partition(".")[0] in ("mlflow", "requests", "urllib3"):
+        from pipelines.recorder import storage_error
+
+        return storage_error(error, uri)
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     return TrainingError(f"the training failed: {type(error).__name__}: {text}", "The job's log has it all.")
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pipelines.job_process import (
@@ -120,8 +121,12 @@ def _run(
             version=result.version,
         )
         return result
-    except BaseException as error:
+    except BaseException as raised:
         process.end()
+        error = raised
+        away = _missing_store(request)
+        if away is not None and isinstance(error, Exception) and not isinstance(error, StorageError):
+            error = StorageError(f"the MLflow store {away} went away during the training", "Bring it back.")
         is_interrupted = not isinstance(error, Exception)
         is_cancelled = is_interrupted or process.is_cancelled
         with contextlib.suppress(WorkbenchError):
@@ -136,6 +141,8 @@ def _run(
         # A child that answered has done it, unless its store was away.
         if run_id is not None and (not process.has_answered or isinstance(error, StorageError)):
             finish_run(layout, _uri(request), run_id, "KILLED" if is_cancelled else "FAILED")
+        if error is not raised:
+            raise error from raised
         raise
     finally:
         process.close()
@@ -159,17 +166,21 @@ def _uri(request: TrainRequest) -> str:
     return resolve_uri(request.tracking_uri, request.layout.root)
 
 
+def _missing_store(request: TrainRequest) -> Path | None:
+    """The folder of runs, where the store is one and isn't there."""
+    uri = _uri(request)
+    folder = file_store_path(uri) if is_file_store(uri) else None
+    return folder if folder is not None and not folder.is_dir() else None
+
+
 def _refuse_a_new_store(request: TrainRequest) -> None:
     """MLflow makes a folder of runs that isn't there, and a first model in it would be champion at once.
 
     Where trainings were logged before, it is away: not mounted, or renamed.
     """
-    uri = _uri(request)
-    if not is_file_store(uri) or file_store_path(uri).is_dir():
-        return
+    folder = _missing_store(request)
     known = list_jobs(request.layout, states=("done", "refused"), kind="train", limit=1)
-    if known:
-        folder = file_store_path(uri)
+    if folder is not None and known:
         raise StorageError(
             f"the MLflow store {folder} is away, and {known[0].pipeline} was trained into it before",
             f"Bring it back; to begin with an empty one: mkdir {folder}.",

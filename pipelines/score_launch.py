@@ -80,7 +80,8 @@ class _Progress:
         self._write(event["step"], event["steps"], event["text"], event["share"], share)
 
     def finish(self, files: list[dict[str, Any]]) -> None:
-        words = f"{sum(file['rows'] for file in files):,} rows of {len(files)} files"
+        number = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+        words = f"{sum(file['rows'] for file in files):,} rows of {number}"
         self._write(len(files), len(files), words, 1.0, 1.0)
 
     def _write(self, step: int, steps: int, words: str, stage_share: float | None, share: float) -> None:

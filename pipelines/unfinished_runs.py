@@ -32,6 +32,8 @@ def store_environment(uri: str) -> dict[str, str]:
     environment = {**os.environ, **tracking_environment(uri)}
     environment["PYTHONSAFEPATH"] = "1"
     environment["WORKBENCH_MLFLOW_PLUGIN"] = "0"  # the types of its model are named already
+    # Half a minute, instead of four, for each call to a server that is away; the job is tried again.
+    environment.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
     # Threads of OpenMP that spin while they wait make small fits fifty times slower on a busy machine.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return environment

@@ -57,6 +57,7 @@ class Background:
     def registered(self, what: str) -> Iterator[None]:
         """Be it while the block runs; raises BusyError naming the process that is it already."""
         with locked(self.lock_path, what=what, timeout_s=0):
+            self.info_path.unlink(missing_ok=True)  # of one that was killed
             try:
                 yield
             finally:

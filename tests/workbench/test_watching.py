@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from store.jobs import Job, list_jobs
+from store.jobs import Job, list_jobs, update_job
 from store.layout import Layout
 from store.ledger import list_files
+from store.locks import locked
 from store.watch_state import set_paused
 from workbench.watching import WatcherInfo, running_watcher, start_background, stop_watcher
 
@@ -75,6 +76,7 @@ def test_one_watcher_a_project_pauses_goes_on_and_ends(layout: Layout) -> None:
     watcher = start_background(layout.root)
     assert watcher.folders[0]["path"] == str(layout.root / "data")
     assert start_background(layout.root).pid == watcher.pid
+    assert f"Watching already, pid {watcher.pid}" in workbench(layout, "watch", "--detach").stderr
     second = workbench(layout, "watch")
     assert second.returncode == 1
     assert f"process {watcher.pid}" in second.stderr
@@ -98,7 +100,7 @@ def test_one_watcher_a_project_pauses_goes_on_and_ends(layout: Layout) -> None:
         return info is not None and info.pipelines[0]["waits_for"] == "on_new_data is off"
 
     until(refuses)
-    assert stop_watcher(layout)
+    assert "The watcher has ended." in workbench(layout, "watch", "--stop").stderr
     assert running_watcher(layout) is None
     assert not (layout.run / "watch.json").exists()
     assert not stop_watcher(layout)
@@ -135,6 +137,81 @@ def test_a_watcher_killed_during_a_job_loses_neither_job_nor_file(layout: Layout
     listed = json.loads(workbench(layout, "data", "list", "--json").stdout)
     assert {"path", "pipeline", "state", "rows", "hash", "reason"} <= listed[0].keys()
     assert "line 3" in listed[1]["reason"]
+
+
+BY_ANOTHER_CLOCK = """
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from pipelines import watch_loop
+from workbench.settings import load_project
+from workbench.watch_process import watch
+
+watch_loop._TRIGGERS_S = 0.1
+root = Path(sys.argv[1])
+clock = lambda: datetime.fromisoformat((root / "clock").read_text())
+watch(load_project(root), clock=clock)
+"""
+
+
+def test_a_schedule_outlives_clocks_that_are_set_a_kill_and_a_machine_that_is_off(layout: Layout) -> None:
+    root, clock = layout.root, layout.root / "clock"
+    (root / "workbench.toml").write_text(SETTINGS + '[pipelines.p.retrain]\nschedule = "0 3 * * *"\n')
+
+    def it_is(moment: str) -> None:
+        clock.with_suffix(".new").write_text(f"2026-03-{moment}:00+00:00")
+        clock.with_suffix(".new").replace(clock)
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", BY_ANOTHER_CLOCK, str(root)])
+
+    def watched() -> dict[str, Any]:
+        info = running_watcher(layout)
+        return dict(info.pipelines[0]) if info is not None else {}
+
+    def served(job: Job) -> None:
+        update_job(layout, job.id, state="running")
+        update_job(layout, job.id, state="done")
+
+    # Whoever holds it trains: no job is begun, all are counted.
+    with locked(layout.run / "train-p.lock", what="training of p"):
+        it_is("01T12:00")
+        child = start()
+        until(lambda: watched().get("next_training") == "2026-03-02T03:00:00Z")
+        set_paused(layout, True, pipeline="p")
+        it_is("02T03:01")
+        held = "the pause to end (schedule 0 3 * * *, due 2026-03-02 03:00 UTC)"
+        until(lambda: watched().get("waits_for") == held)
+        assert held in workbench(layout, "watch", "--status").stdout
+        assert jobs(layout) == []
+        set_paused(layout, False)
+        (first,) = until(lambda: jobs(layout, "queued"))
+        assert (first.trigger, first.reason) == ("schedule", "schedule 0 3 * * *, due 2026-03-02 03:00 UTC")
+        served(first)
+
+        # Set back, and at the same time once more.
+        it_is("02T02:00")
+        until(lambda: watched().get("next_training") == "2026-03-02T03:00:00Z")
+        it_is("02T03:02")
+        until(lambda: watched().get("next_training") == "2026-03-03T03:00:00Z")
+        assert len(jobs(layout)) == 1
+
+        # Off for four days: what was missed comes once.
+        child.kill()
+        child.wait()
+        it_is("06T09:00")
+        child = start()
+        (second,) = until(lambda: jobs(layout, "queued"))
+        assert second.reason == "schedule 0 3 * * *, due 2026-03-03 03:00 UTC"
+        served(second)
+        until(lambda: watched().get("next_training") == "2026-03-07T03:00:00Z")
+        child.kill()
+        child.wait()
+        child = start()
+        until(lambda: watched().get("next_training") == "2026-03-07T03:00:00Z")
+        assert len(jobs(layout)) == 2
+        child.terminate()
+        assert child.wait(30) == 0
 
 
 def _lives(pid: int) -> bool:
