@@ -212,7 +212,7 @@ def storage_error(error: BaseException, uri: str) -> WorkbenchError:
     while cause is not None:
         if isinstance(cause, WorkbenchError):
             return cause
-        if isinstance(cause, OSError) and uri.startswith(("http://", "https://")):
+        if isinstance(cause, ConnectionError | TimeoutError) and uri.startswith(("http://", "https://")):
             return StorageError(
                 f"cannot reach MLflow at {uri}: {cause.strerror or type(cause).__name__}",
                 "Is its server running? Check [tracking] uri.",
