@@ -17,6 +17,7 @@ from store.client_runs import ClientRunStore, logged_models
 from store.errors import NotFoundError, UsageError
 from store.mlflow_files import from_ms
 from store.moved import local_path
+from store.profile import PROFILE_FILE
 from store.registry import ModelVersion, RegisteredModel
 from store.run_lookup import nearest_hint
 
@@ -151,6 +152,15 @@ class ClientBackend:
             if not kept.exists():
                 shutil.move(got, kept)
         return kept
+
+    def reference(self, version: ModelVersion) -> bytes | None:
+        """The reference profile that training left with the version's run; None where there is none."""
+        if version.run_id is None:
+            return None
+        try:
+            return self._runs.artifact_path(version.run_id, PROFILE_FILE).read_bytes()
+        except NotFoundError:
+            return None
 
     def _registered(self) -> list[Any]:
         client = self.client

@@ -82,7 +82,7 @@ class RunReferences:
         """Publish those of versions that have none yet; returns how many. Cheap when nothing was registered.
 
         Other tracking URIs would need MLflow's client here; their versions get a reference when they are
-        trained, or from a file.
+        trained or loaded, or from a file.
         """
         from store.tracking import is_file_store, open_registry, open_runs
 

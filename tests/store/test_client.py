@@ -18,6 +18,8 @@ import pytest
 
 from store.client_process import close_clients
 from store.errors import NotFoundError, StorageError, UsageError
+from store.layout import Layout
+from store.references import reference_path
 from store.runs import PARENT_TAG
 from store.tracking import open_registry, open_runs
 
@@ -260,7 +262,11 @@ def test_a_model_lives_its_whole_life_on_a_tracking_server(
     run("runs", "export", row["run_id"], "-O", "handed")
     assert (tmp_path / "handed" / "names.py").read_text() == BESIDE
     assert (tmp_path / "handed" / "data" / "expected.parquet").is_file()
+    reference = reference_path(Layout.of(tmp_path), "shop", 1)
+    kept = reference.read_text()
+    reference.unlink()  # as on a machine that serves what another one has trained
     scored = run("predict", "shop", "rows.csv")
+    assert reference.read_text() == kept
     assert scored.splitlines()[1].startswith("90210,0,n,n,")
     run("models", "archive", "shop", "1", "--yes")
     assert run("models", "promote", "shop", "1", "--yes", "--json")["to"] == 1
