@@ -83,13 +83,15 @@ def main() -> None:
     options = parser.parse_args()
     given = dict(item.split("=", 1) for item in options.python)
     failed = []
-    with tempfile.TemporaryDirectory(prefix="workbench-clients-") as name:
-        with _running(make_project(Path(name)), settings={"default": "two"}) as server:
-            for client in options.clients or PACKAGES:
-                python = given.get(client) or str(client_python(client))
-                script = HERE / f"{client}_calls.py"
-                if subprocess.run([python, str(script), server.url]).returncode:
-                    failed.append(client)
+    with (
+        tempfile.TemporaryDirectory(prefix="workbench-clients-") as name,
+        _running(make_project(Path(name)), settings={"default": "two"}) as server,
+    ):
+        for client in options.clients or PACKAGES:
+            python = given.get(client) or str(client_python(client))
+            script = HERE / f"{client}_calls.py"
+            if subprocess.run([python, str(script), server.url]).returncode:
+                failed.append(client)
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

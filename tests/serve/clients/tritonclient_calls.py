@@ -50,7 +50,8 @@ def main() -> None:
     check("get_server_metadata", server["name"] == "workbench" and bool(server["version"]), server)
     metadata = client.get_model_metadata("mixed")
     kinds = {one["name"]: one["datatype"] for one in metadata["inputs"]}
-    check("get_model_metadata", kinds == dict(age="FP64", orders="INT64", plan="BYTES", active="BOOL"), kinds)
+    wanted = {"age": "FP64", "orders": "INT64", "plan": "BYTES", "active": "BOOL"}
+    check("get_model_metadata", kinds == wanted, kinds)
 
     expected = natively("two", ROWS.tolist())
     labels = [row["prediction"] for row in expected]
