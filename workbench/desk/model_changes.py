@@ -9,6 +9,7 @@ from store.errors import NotFoundError, UsageError
 from store.journal import read_events
 from store.registry import CHALLENGER, CHAMPION, RegisteredModel
 from store.standing import ARCHIVED, Past, Standing, in_step
+from workbench.desk.change_row import ChangeRow
 from workbench.desk.words import main_metrics
 from workbench.directions import has_direction, is_lower_better
 
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
 
 ChangeKind = Literal["promote", "challenger", "rollback", "archive"]
 NOBODY = "—"
-
-
-@dataclass(frozen=True)
-class ChangeRow:
-    """One thing that will be otherwise. `tone` says whether that is for the better."""
-
-    what: str
-    before: str
-    after: str
-    tone: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.desk.model_changes import Change, ChangeRow, carry_out, done, plan
+from workbench.desk.change_row import ChangeRow
+from workbench.desk.model_changes import Change, carry_out, done, plan
 from workbench.desk.run_changes import register_run, usual_model_name
 from workbench.desk.run_details import versions_of
 

@@ -120,7 +120,7 @@ def unknown_keys(keymap: Mapping[str, str]) -> list[str]:
     known = [*(action.id for action in all_actions()), *table]
     problems = []
     for action_id in keymap:
-        if action_id in known or action_id.partition(".")[0] in ("chart", "filter", "columns"):
+        if action_id in known or action_id.partition(".")[0] in ("chart", "filter", "columns", "choices"):
             continue
         close = difflib.get_close_matches(action_id, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else " The help (?) names every action."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from store.run_index import RunIndex
 from store.runs import Run
 
-StartPython = Callable[..., subprocess.Popen[str]]
 SEEN_WITHIN_S = 10.0
 
 

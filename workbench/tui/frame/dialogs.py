@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -12,10 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, Static
 from textual.widgets.option_list import Option
 
+from workbench.desk.change_row import ChangeRow
 from workbench.tui.widgets.cells import clean, width
+from workbench.tui.widgets.choices import Choices
 
 DIALOG_CSS = """
     align: center middle;
@@ -27,29 +29,6 @@ DIALOG_CSS = """
 """
 
 
-class ChangeLine(Protocol):
-    """One line of a before/after table; `tone` says whether that is for the better."""
-
-    @property
-    def what(self) -> str: ...
-    @property
-    def before(self) -> str: ...
-    @property
-    def after(self) -> str: ...
-    @property
-    def tone(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Change:
-    """A change line made by a screen itself."""
-
-    what: str
-    before: str
-    after: str
-    tone: str = ""
-
-
 @dataclass(frozen=True)
 class Confirmation:
     """A yes, with the reason that was given."""
@@ -57,7 +36,7 @@ class Confirmation:
     reason: str | None = None
 
 
-def changes_table(changes: Sequence[ChangeLine]) -> Content:
+def changes_table(changes: Sequence[ChangeRow]) -> Content:
     """What is and what will be, one thing a line."""
     if not changes:
         return Content("")
@@ -96,7 +75,7 @@ class ConfirmDialog(ModalScreen["Confirmation | None"]):
     def __init__(
         self,
         question: str,
-        changes: Sequence[ChangeLine] = (),
+        changes: Sequence[ChangeRow] = (),
         *,
         details: str = "",
         asks_reason: bool = False,
@@ -208,12 +187,9 @@ class ChoiceDialog(ModalScreen["str | None"]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "cancel", "Cancel", show=False),
-        Binding("j", "move(1)", show=False),
-        Binding("k", "move(-1)", show=False),
     ]
     DEFAULT_CSS = f"""ChoiceDialog {{ {DIALOG_CSS}
-        & OptionList, & OptionList:focus {{ width: 1fr; height: auto; max-height: 16; border: none;
-            padding: 0; background: $surface; scrollbar-size-vertical: 1; margin-bottom: 1; }} }}"""
+        & Choices, & Choices:focus {{ max-height: 16; margin-bottom: 1; }} }}"""
 
     def __init__(self, title: str, choices: Sequence[Choice], *, details: str = "") -> None:
         super().__init__()
@@ -226,7 +202,7 @@ class ChoiceDialog(ModalScreen["str | None"]):
             frame.border_title = Content(self._title)
             if self._details:
                 yield Static(self._details, classes="-body", markup=False)
-            yield OptionList(*(Option(self._line(each), id=each.name) for each in self._choices))
+            yield Choices(*(Option(self._line(each), id=each.name) for each in self._choices))
             yield Static("enter  choose   esc  cancel", classes="-keys", markup=False)
 
     def on_key(self, event: events.Key) -> None:
@@ -236,16 +212,9 @@ class ChoiceDialog(ModalScreen["str | None"]):
                 self.dismiss(choice.name)
                 return
 
-    @on(OptionList.OptionSelected)
-    def _selected(self, event: OptionList.OptionSelected) -> None:
+    @on(Choices.OptionSelected)
+    def _selected(self, event: Choices.OptionSelected) -> None:
         self.dismiss(event.option_id)
-
-    def action_move(self, by: int) -> None:
-        options = self.query_one(OptionList)
-        if by > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     def action_cancel(self) -> None:
         self.dismiss(None)

@@ -137,7 +137,7 @@ class DataScreen(DataQuestions, WorkbenchScreen):
         if action == "retry":
             return job is not None and job.job.is_finished
         if action == "watcher":
-            return not self._switching
+            return not self.switching
         return self._shows_jobs if action == "follow" else True
 
     def _show_watching(self, state: Watching) -> None:
@@ -147,7 +147,7 @@ class DataScreen(DataQuestions, WorkbenchScreen):
     def _write(self) -> None:
         if self._watching is None:
             return
-        line = watching_line(self._watching, self.size.width, self._switching)
+        line = watching_line(self._watching, self.size.width, self.switching)
         if self._line is None or not line.is_same(self._line):
             self._line = line
             self.query_one("#watching", Static).update(line)

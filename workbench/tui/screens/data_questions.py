@@ -6,25 +6,25 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from workbench.desk import data_changes
+from workbench.desk.change_row import ChangeRow
 from workbench.desk.data import FileRow, JobRow, Watching
 from workbench.desk.data_changes import TrainForm, TrainWish
 from workbench.tui.frame import dialogs
+from workbench.tui.frame.switching import Switching
 from workbench.tui.screens.train_dialog import TrainDialog
 
 if TYPE_CHECKING:
     from store.jobs import Job
     from store.ledger import DataFile
     from workbench.tui.frame.screen import WorkbenchScreen as _Base
-    from workbench.watching import WatcherInfo
 else:
     _Base = object
 
 
-class DataQuestions(_Base):
+class DataQuestions(Switching, _Base):
     """Mixed into the screen, which says what is under the cursor and shows what came of it."""
 
     _watching: Watching | None = None
-    _switching = ""
 
     def job_asked(self, job: Job, words: str) -> None:
         """A training was queued: show it."""
@@ -63,7 +63,7 @@ class DataQuestions(_Base):
         self.app.push_screen(
             dialogs.ConfirmDialog(
                 "Start the watcher? It runs the trainings",
-                [dialogs.Change("watcher", "off", "on"), dialogs.Change(wish.pipeline, "—", "queued")],
+                [ChangeRow("watcher", "off", "on"), ChangeRow(wish.pipeline, "—", "queued")],
                 details="It also watches the data folders, and trains what is new as the settings say.\n"
                 "Quitting asks what becomes of it, unless [ui] on_quit says.",
             ),
@@ -80,11 +80,11 @@ class DataQuestions(_Base):
             return job
 
         if starts:
-            self._switch("starting the watcher")
+            self._set_switching("starting the watcher")
         self.ask("train", train, self._queued, self._not_switched)
 
     def _queued(self, job: Job) -> None:
-        self._switching = ""
+        self.switching = ""
         self.job_asked(job, f"a training of {job.pipeline} is queued")
 
     def action_retry(self) -> None:
@@ -104,7 +104,7 @@ class DataQuestions(_Base):
         self.app.push_screen(
             dialogs.ConfirmDialog(
                 f"Cancel the training of {row.pipeline}?",
-                [dialogs.Change(row.id, row.state, "cancelled")],
+                [ChangeRow(row.id, row.state, "cancelled")],
                 details="Its run, where it has one, is marked KILLED. Its files wait for the next training.",
                 asks_reason=True,
                 is_dangerous=True,
@@ -166,8 +166,8 @@ class DataQuestions(_Base):
         if state is None:
             return
         starts = state.watcher is None
-        changes = [dialogs.Change("watcher", "off" if starts else "on", "on" if starts else "off")]
-        changes += [dialogs.Change(name, "—" if starts else "watched", "watched" if starts else "—")
+        changes = [ChangeRow("watcher", "off" if starts else "on", "on" if starts else "off")]
+        changes += [ChangeRow(name, "—" if starts else "watched", "watched" if starts else "—")
                     for name in state.folders]  # fmt: skip
         details = (
             "New data is validated, and trained as [pipelines.NAME.retrain] says.\n"
@@ -187,24 +187,18 @@ class DataQuestions(_Base):
 
     def _switch_watcher(self, starts: bool) -> None:
         desk = self.desk
-        self._switch("starting the watcher" if starts else "stopping the watcher")
         if starts:
-            self.ask("switch", lambda: data_changes.start_watcher(desk), self._started, self._not_switched)
+            self.switch(
+                "starting the watcher",
+                lambda: data_changes.start_watcher(desk),
+                lambda watcher: f"watching, pid {watcher.pid}",
+            )
         else:
-            self.ask("switch", lambda: data_changes.stop_watcher(desk), self._stopped, self._not_switched)
+            self.switch(
+                "stopping the watcher",
+                lambda: data_changes.stop_watcher(desk),
+                lambda stopped: "the watcher has ended" if stopped else "no watcher was running any more",
+            )
 
-    def _started(self, info: WatcherInfo) -> None:
-        self.workbench.toast(f"watching, pid {info.pid}")
-        self._switch("")
-
-    def _stopped(self, stopped: bool) -> None:
-        self.workbench.toast("the watcher has ended" if stopped else "no watcher was running any more")
-        self._switch("")
-
-    def _not_switched(self, error: Exception) -> None:
-        self._switch("")
-        self.tell_error(error)
-
-    def _switch(self, words: str) -> None:
-        self._switching = words
+    def switching_changed(self) -> None:
         self.look_again()

@@ -193,7 +193,7 @@ class ModelsScreen(WorkbenchScreen):
         self.app.push_screen(
             dialogs.ConfirmDialog(
                 change.question,
-                [dialogs.Change(row.what, row.before, row.after) for row in change.rows],
+                change.rows,
                 details="\n".join(change.notes),
                 asks_reason=True,
                 is_dangerous=change.is_dangerous,

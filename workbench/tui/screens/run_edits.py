@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from store.errors import UsageError
 from store.runs import NOTE_TAG, Run
 from workbench.desk import run_changes
-from workbench.desk.model_changes import ChangeRow
+from workbench.desk.change_row import ChangeRow
 from workbench.desk.run_details import versions_of
 from workbench.desk.run_promotion import Promotion, plan_promotion, promote_run
 from workbench.desk.runs import expire_runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.containers import Container
 from textual.content import Content
@@ -12,12 +12,14 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from workbench.desk import try_one
+from workbench.desk.change_row import ChangeRow
 from workbench.desk.meter import RateSeries
 from workbench.desk.recent import PredictionRow, Recent
 from workbench.desk.serving import ServedRow, ServingState
 from workbench.tui.frame import dialogs
 from workbench.tui.frame.report import ReportScreen
 from workbench.tui.frame.screen import SMALLEST, WorkbenchScreen
+from workbench.tui.frame.switching import Switching
 from workbench.tui.screens.serve_columns import prediction_columns, served_columns
 from workbench.tui.screens.serve_text import numbers_column, numbers_line, problem_line, state_line
 from workbench.tui.screens.try_dialog import TryDialog
@@ -25,16 +27,13 @@ from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.chart import Chart, ChartData, Series
 from workbench.tui.widgets.table import TableFilter, TableState, VirtualTable
 
-if TYPE_CHECKING:
-    from serve.control import ServerInfo
-
 LOOK_EVERY_S = 1.0
 _ERROR_COLOR = 3
 _MOST_SERVED_ROWS = 6
 _FIRST_SPAN_S = 60.0
 
 
-class ServeScreen(WorkbenchScreen):
+class ServeScreen(Switching, WorkbenchScreen):
     """The project's server, wherever it was started."""
 
     NAME = "serve"
@@ -71,7 +70,6 @@ class ServeScreen(WorkbenchScreen):
     _state = ServingState()
     _series: RateSeries | None = None
     _recent = Recent()
-    _switching = ""
     _texts: tuple[Content, ...] = ()
 
     def __init__(self) -> None:
@@ -137,7 +135,7 @@ class ServeScreen(WorkbenchScreen):
     def is_available(self, action: str) -> bool:
         state = self._state
         if action == "switch":
-            return not self._switching and (state.server is not None or state.can_start)
+            return not self.switching and (state.server is not None or state.can_start)
         if action == "try_one":
             return state.server is not None and bool(state.models)
         if action == "detach":
@@ -182,7 +180,7 @@ class ServeScreen(WorkbenchScreen):
         numbers = self.query_one("#numbers", Static)
         problems = problem_line(self._state)
         texts = (
-            state_line(self._state, cells, switching=self._switching),
+            state_line(self._state, cells, switching=self.switching),
             problems,
             numbers_column(self._state, 46) if self.has_class("-wide") else numbers_line(self._state),
         )
@@ -213,7 +211,7 @@ class ServeScreen(WorkbenchScreen):
         self.app.push_screen(
             dialogs.ConfirmDialog(
                 "Start the server?" if on else "Stop the server?",
-                [dialogs.Change(*row) for row in rows],
+                [ChangeRow(*row) for row in rows],
                 details=details,
                 is_dangerous=not on,
             ),
@@ -223,30 +221,20 @@ class ServeScreen(WorkbenchScreen):
     def _confirmed(self, on: bool, answer: dialogs.Confirmation | None) -> None:
         if answer is None:
             return
-        desk = self.desk
-        self._switch("starting" if on else "stopping")
+        serving = self.desk.serving
         if on:
-            self.ask("switch", lambda: desk.serving.start(), self._started, self._not_switched)
+            self.switch("starting", serving.start, lambda server: f"serving on {server.url}; t tries one")
         else:
-            self.ask("switch", lambda: desk.serving.stop(), self._stopped, self._not_switched)
+            self.switch(
+                "stopping",
+                serving.stop,
+                lambda stopped: "the server has ended" if stopped else "no server was running any more",
+            )
 
-    def _started(self, server: ServerInfo) -> None:
-        self.workbench.toast(f"serving on {server.url}; t tries one")
-        self._switch("")
-
-    def _stopped(self, stopped: bool) -> None:
-        self.workbench.toast("the server has ended" if stopped else "no server was running any more")
-        self._switch("")
-
-    def _not_switched(self, error: Exception) -> None:
-        self._switch("")
-        self.tell_error(error)
-
-    def _switch(self, words: str) -> None:
-        self._switching = words
+    def switching_changed(self) -> None:
         self._write()
         self.refresh_bindings()
-        if not words:
+        if not self.switching:
             self.forget("serving")
             desk = self.desk
             self.ask("serving", lambda: desk.serving.look(), self._show, self.refresh_failed)

@@ -10,10 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
+from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from workbench.tui.widgets.cells import clean
+from workbench.tui.widgets.choices import Choices
 from workbench.tui.widgets.table.columns import Arrangement, Column
 
 SHOWN, HIDDEN = "◆", "·"
@@ -27,8 +28,6 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
         Binding("shift+up,K,left_curly_bracket", "shift(-1)", "Earlier", id="columns.earlier"),
         Binding("shift+down,J,right_curly_bracket", "shift(1)", "Later", id="columns.later"),
         Binding("r", "reset", "As they were made", id="columns.reset"),
-        Binding("j", "move(1)", "Next", show=False, id="columns.down"),
-        Binding("k", "move(-1)", "Previous", show=False, id="columns.up"),
         Binding("escape", "cancel", "Cancel", id="columns.cancel"),
     ]
     DEFAULT_CSS = """
@@ -37,8 +36,7 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
 
         & > Vertical { width: 60; max-width: 90%; height: auto; max-height: 80%;
             background: $surface; border: round $primary; padding: 0 1; }
-        & OptionList, & OptionList:focus { width: 1fr; height: auto; max-height: 1fr; border: none;
-            padding: 0; background: $surface; scrollbar-size-vertical: 1; }
+        & Choices, & Choices:focus { max-height: 1fr; }
         & Static { width: 1fr; margin-top: 1; color: $text-muted; }
     }
     """
@@ -52,7 +50,7 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
     def compose(self) -> ComposeResult:
         with Vertical() as frame:
             frame.border_title = "columns"
-            yield OptionList(*self._options())
+            yield Choices(*self._options())
             yield Static("space shows · shift+↑↓ moves · r resets · enter · esc", markup=False)
 
     def _options(self) -> list[Option]:
@@ -67,13 +65,6 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
 
     def on_option_list_option_selected(self) -> None:
         self.dismiss(self._arrangement)
-
-    def action_move(self, by: int) -> None:
-        options = self.query_one(OptionList)
-        if by > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     def action_toggle_column(self) -> None:
         key = self._key()
@@ -96,12 +87,12 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
         self.dismiss(None)
 
     def _key(self) -> str | None:
-        highlighted = self.query_one(OptionList).highlighted
+        highlighted = self.query_one(Choices).highlighted
         return None if highlighted is None else self._order()[highlighted]
 
     def _show(self, arrangement: Arrangement, key: str | None) -> None:
         self._arrangement = arrangement
-        options = self.query_one(OptionList)
+        options = self.query_one(Choices)
         options.clear_options()
         options.add_options(self._options())
         order = self._order()
