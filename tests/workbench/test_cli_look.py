@@ -19,7 +19,7 @@ def layout(project):
 
 def test_status_of_an_empty_project_has_every_part(workbench, project):
     state = workbench("status", "--json").json
-    assert list(state) == ["project", "server", "watcher", "models", "alerts", "jobs"]
+    assert list(state) == ["project", "server", "watcher", "models", "problems", "alerts", "jobs"]
     assert state["project"]["name"] == "shop"
     assert state["project"]["root"] == str(project)
     assert (state["server"], state["watcher"]) == (None, None)
