@@ -22,10 +22,11 @@ from store.runs import (
     RunQuery,
     RunStore,
     count_children,
+    without_nested,
 )
 
 _ACTIVE, _DELETED, _ALL = 1, 2, 3  # mlflow.entities.ViewType
-_ON_TOP = f"tags.`{PARENT_TAG}` IS NULL"
+_ON_TOP, _BELOW = f"tags.`{PARENT_TAG}` IS NULL", f"tags.`{PARENT_TAG}` IS NOT NULL"
 
 
 class ClientRunStore(RunStore):
@@ -54,14 +55,22 @@ class ClientRunStore(RunStore):
                 raise NotFoundError(f"no experiment {asked!r}", nearest_hint(asked, experiments.values()))
             experiments = chosen
         text, view = query.filter or "", _DELETED if query.deleted else _ACTIVE
-        if not query.nested:
-            # Also those whose parent is deleted: the language has no word for that.
-            text = f"{text} AND {_ON_TOP}" if text.strip() else _ON_TOP
-        return self._search(experiments, text, view, query.order_by, query.limit)
+        if query.nested:
+            return self._search(experiments, text, view, query.order_by, query.limit)
+        try:
+            # Also without those whose parent is deleted: the language has no word for that.
+            on_top = f"{text} AND {_ON_TOP}" if text.strip() else _ON_TOP
+            return self._search(experiments, on_top, view, query.order_by, query.limit)
+        except UsageError:  # of a filter that was wrong before, or of a server that knows no IS NULL
+            rows = without_nested(self._search(experiments, text, view, query.order_by))
+            return rows if query.limit is None else rows[: query.limit]
 
     def children(self) -> Mapping[str, int]:
         experiments = {item.experiment_id: item.name for item in self._experiments(_ACTIVE)}
-        return count_children(self._search(experiments, f"tags.`{PARENT_TAG}` IS NOT NULL", _ACTIVE))
+        try:
+            return count_children(self._search(experiments, _BELOW, _ACTIVE))
+        except UsageError:
+            return count_children(self._search(experiments, "", _ACTIVE))
 
     def get(self, run: str) -> Run:
         client = self.client

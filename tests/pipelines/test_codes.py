@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.columns import infer_kinds, infer_task
+from pipelines.columns import infer_kinds, infer_task, to_numbers
 from pipelines.data import load_data, read_chunks, read_table
 from pipelines.prepare import prepare
 from pipelines.settings import PipelineSettings
@@ -56,6 +56,10 @@ def test_training_reads_codes_as_text_unless_a_rule_speaks_of_numbers(tmp_path: 
     rule = {"columns": {"zip": {"min": 0}}}
     as_numbers = prepare(PipelineSettings.model_validate(wanted | rule), frame, has_features_function=False)
     assert set(as_numbers.frame["zip"].dropna()) == {2139.0, 90210.0, 10001.0}
+    # What `predict` makes of the same text for a model that takes a number.
+    numbers = to_numbers(frame["zip"])
+    assert numbers is not None
+    assert set(numbers.dropna()) == {2139.0, 90210.0, 10001.0}
 
 
 def test_parts_of_a_file_agree_with_the_whole(tmp_path: Path) -> None:

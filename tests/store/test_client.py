@@ -184,6 +184,24 @@ def test_a_training_job_that_has_mlflow_asks_with_its_own_client(database: Mlflo
     assert registry.promote("own", 1).to_version == 1
 
 
+def test_a_server_whose_language_is_older_still_tells_what_is_below_what(
+    database: MlflowProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = database.log_run("parent", experiment="nested")
+    child = database.log_run("child", experiment="nested", tags={PARENT_TAG: parent})
+    runs = open_runs(database.uri, in_process=True)
+    answers = []
+    for word in ("IS NULL", "~ 'a word that nobody knows'"):
+        monkeypatch.setattr("store.client_runs._ON_TOP", f"tags.`{PARENT_TAG}` {word}")
+        monkeypatch.setattr("store.client_runs._BELOW", f"tags.`{PARENT_TAG}` {word.replace('IS', 'IS NOT')}")
+        assert [run.run_id for run in runs.list("nested", nested=False)] == [parent]
+        assert {run.run_id for run in runs.list("nested")} == {parent, child}
+        answers.append(runs.children())
+    assert answers[0] == answers[1]
+    with pytest.raises(UsageError):
+        runs.list(filter="nonsense = = 1", nested=False)
+
+
 def test_runs_and_models_on_a_tracking_server(server: MlflowProject) -> None:
     check_runs(server)
     runs = open_runs(server.uri)
