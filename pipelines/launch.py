@@ -129,6 +129,10 @@ def _run(
             error = StorageError(f"the MLflow store {away} went away during the training", "Bring it back.")
         is_interrupted = not isinstance(error, Exception)
         is_cancelled = is_interrupted or process.is_cancelled
+        # A child that answered has done it, unless its store was away. Before the job is over, so that
+        # whoever is killed in between leaves a job that is mended with its run.
+        if run_id is not None and (not process.has_answered or isinstance(error, StorageError)):
+            finish_run(layout, _uri(request), run_id, "KILLED" if is_cancelled else "FAILED")
         with contextlib.suppress(WorkbenchError):
             update_job(
                 layout,
@@ -138,9 +142,6 @@ def _run(
             )
         if not is_cancelled:
             _tell_failed(request, job_id, run_id, error)
-        # A child that answered has done it, unless its store was away.
-        if run_id is not None and (not process.has_answered or isinstance(error, StorageError)):
-            finish_run(layout, _uri(request), run_id, "KILLED" if is_cancelled else "FAILED")
         if error is not raised:
             raise error from raised
         raise
