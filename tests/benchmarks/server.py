@@ -11,8 +11,9 @@ workbench writes its prediction log meanwhile; the others log nothing. The peers
 first use, in the folder for temporary files, or where --peers says.
 
 Parts: rows (single rows over 1 and 32 connections), batch (1,000 rows a request), start (to the first
-prediction), memory (and that of further workers), feedback (10,000 labels in one request), small (half a CPU
-and 512 MB: a cgroup; needs the right to make one).
+prediction), memory (under load and at rest, and what further workers hold alone, before and after a
+promotion), feedback (10,000 labels in one request), small (half a CPU and 512 MB: a cgroup; needs the right
+to make one).
 """
 
 from __future__ import annotations
@@ -27,15 +28,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.benchmarks.http_load import load, post
 from tests.benchmarks.process_group import Served, limited, served
 from tests.benchmarks.rivals import MODELS, SERVERS, Rival, peers_python, rivals, train
+from tests.benchmarks.server_memory import fetch, measure_rest, measure_workers
 
 PARTS = ("rows", "batch", "start", "memory", "feedback", "small")
 CONNECTIONS = (1, 32)
@@ -146,25 +146,6 @@ print(statistics.median(taken) * 1000)
 """
 
 
-def measure_workers(figures: Figures, rival: Rival, row: list[float]) -> None:
-    """The memory that each of several workers of ours holds alone: what a further one takes."""
-    body = rival.row_body(row)
-    offered = subprocess.run([*rival.command(0), "--help"], capture_output=True, text=True).stdout
-    if "--workers" not in offered:
-        print("memory: this workbench has one worker only; further ones are left out", file=sys.stderr)
-        return
-    with served(
-        lambda port: [*rival.command(port), "--workers", "3"],
-        rival.folder,
-        rival.environment,
-        rival.path,
-        body,
-    ) as server:
-        load(server.url, [post(rival.path, body)], 32, 1.0)
-        for value in server.private_memory():
-            figures.add("memory", "further worker", value=value)
-
-
 def measure_feedback(figures: Figures, server: Served, rival: Rival, rounds: int) -> None:
     data = rows_of_data()
     rows = (data * (BATCH_ROWS // len(data) + 1))[:BATCH_ROWS]
@@ -179,12 +160,6 @@ def measure_feedback(figures: Figures, server: Served, rival: Rival, rounds: int
         figures.add("feedback", value=time.perf_counter() - started)
         if answer["accepted"] != LABELS:
             raise SystemExit(f"feedback was answered with {answer}")
-
-
-def fetch(url: str, body: bytes) -> Any:
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
 
 
 def measure_model(
@@ -211,8 +186,10 @@ def measure_model(
             measure_batches(figures, model, servers, every, folder, options)
         if "feedback" in parts and "workbench" in servers and model == options.models[0]:
             measure_feedback(figures, servers["workbench"], every["workbench"], options.rounds)
-    if "memory" in parts and "workbench" in contenders and model == "linear":
-        measure_workers(figures, every["workbench"], first)
+        if "memory" in parts:
+            measure_rest(figures.add, model, servers)
+    if "memory" in parts and "workbench" in contenders:
+        measure_workers(figures.add, model, every["workbench"], first)
 
 
 def measure_small(figures: Figures, folder: Path, peers: str, options: argparse.Namespace) -> None:
@@ -265,13 +242,15 @@ def report(figures: Figures) -> None:
         print(f"\n{BATCH_ROWS:,} rows a request, ms")
         for model, name in dict.fromkeys(batches):
             print(f"{model:16} {name:24} {get('batch', model, name):8.2f}")
-    measured = [(model, name) for part, model, name, what in _keys(figures, 4) if what == "all"]
-    if measured:
-        heads = ("worker RSS", "all RSS", "all PSS")
-        print(f"\nmemory, MB\n{'model':16} {'server':10} " + " ".join(f"{head:>10}" for head in heads))
-        for model, name in measured:
-            found = [get("memory", model, name, what) for what in ("worker", "resident", "all")]
-            print(f"{model:16} {name:10} " + " ".join(f"{value:10.0f}" for value in found))
+    for when, words in (("memory", "under load"), ("rest", "at rest")):
+        measured = [key[1:3] for key in _keys(figures, 4) if key[0] == when and key[3] == "all"]
+        if measured:
+            heads = ("worker RSS", "all RSS", "all PSS")
+            title = f"memory {words}, MB\n{'model':16} {'server':10} "
+            print(f"\n{title}" + " ".join(f"{head:>10}" for head in heads))
+            for model, name in measured:
+                found = [get(when, model, name, what) for what in ("worker", "resident", "all")]
+                print(f"{model:16} {name:10} " + " ".join(f"{value or 0.0:10.0f}" for value in found))
     print(f"\nstart to first prediction, s: {_by_server(figures, 'start')}")
     if get("small", "start", "workbench") is not None:
         print(f"  with {SMALL_CPUS} CPU and {SMALL_MB} MB: {_by_server(figures, 'small', 'start')}")
@@ -317,9 +296,10 @@ def _claims(figures: Figures) -> None:
         worker = ("memory", model, "workbench", "worker")
         figures.claim(f"{model}: worker RSS, MB", get(*worker), "≤", 200)
         for what, label in (("resident", "RSS"), ("all", "PSS")):
-            ours, theirs = (("memory", model, who, what) for who in ("workbench", "mlflow"))
-            figures.claim(f"{model}: {label} of all processes, of mlflow's", ratio(ours, theirs), "≤", 0.4)
+            ours, theirs = (("rest", model, who, what) for who in ("workbench", "mlflow"))
+            figures.claim(f"{model}: {label} of all at rest, of mlflow's", ratio(ours, theirs), "≤", 0.4)
     figures.claim("each further worker, MB", get("memory", "further worker"), "≤", 25)
+    figures.claim("the same after a promotion", get("memory", "further worker", "promoted"), "≤", 25)
     figures.claim(
         "start to first prediction, of mlflow's",
         ratio(("start", "workbench"), ("start", "mlflow")),
