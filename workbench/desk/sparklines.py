@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from store.errors import WorkbenchError
@@ -34,9 +35,12 @@ class _Read:
 
 def curve_metric(run: Run) -> str | None:
     """The metric whose history tells most of a run; None where each was logged once."""
-    return min(
-        run.stepped, key=lambda name: (metric_rank(name), not _HELD_OUT.search(name), name), default=None
-    )
+    return _most_telling(run.stepped)
+
+
+@lru_cache(maxsize=1024)
+def _most_telling(names: tuple[str, ...]) -> str | None:
+    return min(names, key=lambda name: (metric_rank(name), not _HELD_OUT.search(name), name), default=None)
 
 
 def drawn_metric(runs: Iterable[Run]) -> str | None:
