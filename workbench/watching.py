@@ -45,7 +45,7 @@ class WatcherInfo:
     def notes(self, local_time: Callable[[datetime], str]) -> list[str]:
         """What its pipelines wait for, and when their schedules come next, in sentences without an end."""
         notes = [f"{row['name']} waits for {row['waits_for']}" for row in self.pipelines if row["waits_for"]]
-        for key, words in (("next_training", "is trained"), ("next_scoring", "has its files scored")):
+        for key, words in (("next_training", "trains next"), ("next_scoring", "scores its files next")):
             for row in self.pipelines:
                 due = row.get(key)
                 if due is not None and datetime.fromisoformat(due) > self.heartbeat:

@@ -98,7 +98,7 @@ class FileReport:
 
 @dataclass(frozen=True)
 class JobRow:
-    """One training; `progress` while it runs."""
+    """One training, or one scoring by the clock; `progress` while it runs."""
 
     job: Job
     progress: JobProgress | None = None
@@ -146,7 +146,13 @@ class JobRow:
         progress = self.progress
         if self.job.state == "running" and progress is not None:
             return f"{progress.step}/{progress.steps} {progress.stage} {progress.text}".rstrip()
-        return self.job.error or self.job.reason or ""
+        words = self.job.error or self.job.reason or ""
+        return words if self.job.kind == "train" else f"scoring: {words}"
+
+    @property
+    def what(self) -> str:
+        """What it does, in a word."""
+        return "training" if self.job.kind == "train" else "scoring"
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,20 @@ class Watching:
         """(pipeline, what its new data waits for)."""
         rows: Sequence[Mapping[str, Any]] = self.watcher.pipelines if self.watcher is not None else ()
         return tuple((row["name"], str(row["waits_for"])) for row in rows if row.get("waits_for"))
+
+    @property
+    def next_due(self) -> tuple[tuple[str, str, datetime], ...]:
+        """(pipeline, "trains" or "scores", when) of the schedules, the next one first."""
+        watcher = self.watcher
+        if watcher is None:
+            return ()
+        found = [
+            (str(row["name"]), what, datetime.fromisoformat(str(row[key])))
+            for row in watcher.pipelines
+            for key, what in (("next_training", "trains"), ("next_scoring", "scores"))
+            if row.get(key)
+        ]
+        return tuple(sorted((one for one in found if one[2] > watcher.heartbeat), key=lambda one: one[2]))
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -17,9 +17,12 @@ from store.journal import read_events
 from store.layout import Layout
 from store.ledger import Entry, record, stamp_of
 from workbench.desk import data_changes
+from workbench.desk.data import Watching
 from workbench.desk.data_changes import TrainWish, train_form, wanted_lines
 from workbench.desk.desk import Desk, open_desk
 from workbench.desk.place import find_place
+from workbench.tui.screens.data_page import watching_line
+from workbench.watching import WatcherInfo
 
 SETTINGS = """
 [project]
@@ -161,3 +164,18 @@ def test_a_pause_and_the_watcher_that_does_not_run(desk: Desk) -> None:
     data_changes.set_paused(desk, False, None)
     assert not desk.data.watching().paused
     assert data_changes.stop_watcher(desk) is False
+
+
+def test_schedules_that_come_next_are_told_those_held_back_are_not() -> None:
+    now = datetime(2026, 5, 2, 12, tzinfo=UTC)
+    rows = (
+        {"name": "p", "next_training": "2026-05-03T03:00:00Z", "next_scoring": "2026-05-02T12:01:00Z"},
+        {"name": "q", "next_training": "2026-05-02T11:00:00Z", "waits_for": "the pause to end (schedule …)"},
+    )
+    state = Watching(WatcherInfo(1, now, now, pipelines=rows), ("data",), frozenset(), ("p", "q"))
+    assert [(name, what, at.hour) for name, what, at in state.next_due] == [
+        ("p", "scores", 12),
+        ("p", "trains", 3),
+    ]
+    assert state.waits == (("q", "the pause to end (schedule …)"),)
+    assert "p trains at" in str(watching_line(state, 120))

@@ -37,7 +37,8 @@ def watching_line(state: Watching, cells: int, switching: str = "") -> Content:
     elif state.is_paused:
         head, style, rest = " ◎ paused", "bold $text-warning", f"  p goes on · {folders}"
     else:
-        head, style, rest = " ◉ watching", "bold $text-success", f"  {folders}"
+        due = [f"{name} {what} at {moment(at)}" for name, what, at in state.next_due]
+        head, style, rest = " ◉ watching", "bold $text-success", "  " + " · ".join([folders, *due])
     jobs = [f"{state.running} running"] if state.running else []
     jobs += [f"{state.queued} queued"] if state.queued else []
     told = f" · {' · '.join(jobs)}" if jobs else ""
@@ -123,7 +124,8 @@ def job_page(row: JobRow, log: JobLog | None, cells: int) -> Content:
     job = row.job
     took = f" · {duration(row.seconds)}" if row.seconds is not None else ""
     parts = [heading(f"{row.pipeline} · {mark(row.state)}{took}", job.id)]
-    facts = [job.trigger, f"asked by {job.who}", f"run {job.run_id[:8]}" if job.run_id else ""]
+    kind = "" if job.kind == "train" else row.what
+    facts = [kind, job.trigger, f"asked by {job.who}", f"run {job.run_id[:8]}" if job.run_id else ""]
     facts += [f"v{job.version}" if job.version else ""]
     parts.append(Content.styled(clip(clean(" · ".join(filter(None, facts))), cells), _MUTED))
     if job.error:
@@ -137,7 +139,9 @@ def job_page(row: JobRow, log: JobLog | None, cells: int) -> Content:
     if log is not None and log.job_id == job.id and log.lines:
         parts += [Content(""), *(Content(clean(line)) for line in log.lines)]
     elif row.state == "queued":
-        parts.append(paragraph("It waits for the watcher, which runs one training at a time.", cells, _MUTED))
+        parts.append(
+            paragraph(f"It waits for the watcher, which runs one {row.what} at a time.", cells, _MUTED)
+        )
     return Content("\n").join(parts)
 
 

@@ -103,9 +103,11 @@ class DataQuestions(Switching, _Base):
             return
         self.app.push_screen(
             dialogs.ConfirmDialog(
-                f"Cancel the training of {row.pipeline}?",
+                f"Cancel the {row.what} of {row.pipeline}?",
                 [ChangeRow(row.id, row.state, "cancelled")],
-                details="Its run, where it has one, is marked KILLED. Its files wait for the next training.",
+                details="Its run, where it has one, is marked KILLED. Its files wait for the next training."
+                if row.what == "training"
+                else "A file that is not done leaves nothing behind, and waits for the next scoring.",
                 asks_reason=True,
                 is_dangerous=True,
             ),
@@ -119,7 +121,8 @@ class DataQuestions(Switching, _Base):
 
     def _cancelled(self, job: Job) -> None:
         words = "has been told to end" if not job.is_finished else f"is {job.state}"
-        self.workbench.toast(f"the training of {job.pipeline} {words}")
+        what = "training" if job.kind == "train" else "scoring"
+        self.workbench.toast(f"the {what} of {job.pipeline} {words}")
         self.look_again()
 
     # Files.
