@@ -124,7 +124,7 @@ def _run(
     except BaseException as raised:
         process.end()
         error = raised
-        away = _missing_store(request)
+        away = None if run_id is None else _missing_store(request)  # before its run there may be none yet
         if away is not None and isinstance(error, Exception) and not isinstance(error, StorageError):
             error = StorageError(f"the MLflow store {away} went away during the training", "Bring it back.")
         is_interrupted = not isinstance(error, Exception)
