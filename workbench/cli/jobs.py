@@ -139,7 +139,7 @@ def log_(invocation: Invocation, job: str, is_following: bool) -> None:
     import sys
     import time
 
-    from store.job_progress import read_log
+    from store.job_progress import log_path, read_log
     from store.jobs import get_job
     from workbench.output import clean_lines, say
 
@@ -159,6 +159,8 @@ def log_(invocation: Invocation, job: str, is_following: bool) -> None:
             say(words)
             said = words
         time.sleep(_FOLLOW_S)
+    if found.is_finished and not log_path(layout, found.id).exists():
+        say("It has no log: those of the newest 200 jobs are kept, and one that never began has none.")
     if is_following:
         say(f"job {found.id} is {found.state}{f': {found.error}' if found.error else ''}")
 
