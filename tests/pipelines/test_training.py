@@ -16,7 +16,7 @@ import pytest
 
 from pipelines.request import STAGES, TrainEvent, TrainRequest, TrainResult
 from pipelines.settings import PipelineSettings
-from store.errors import BusyError, DataError, StorageError, TrainingError, UserCodeError
+from store.errors import BusyError, DataError, SettingsError, StorageError, TrainingError, UserCodeError
 from store.jobs import list_jobs
 from store.journal import read_events
 from store.layout import Layout
@@ -216,7 +216,7 @@ def test_regression_by_time_with_dates_and_redaction(
         ("a,y\n", {}, DataError, "header line only"),
         ("a,y\n1,0\n1\n", {}, DataError, "line 3 of"),
         (None, {"target": "z"}, DataError, "no column 'z'"),
-        (None, {"estimator": "forrest"}, TrainingError, "no estimator 'forrest'"),
+        (None, {"estimator": "sklearn.svm.SVX"}, SettingsError, "no 'SVX'.* Did you mean 'SV"),
         (
             None,
             {"estimator": "random_forest", "params": {"max_depth": -1}},
