@@ -213,7 +213,10 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
                 "thresholds",
                 ", ".join(f"{name} {limit:.3g}" for name, limit in limits.items()),
             ),
-            ("the reference's own windows", f"{one['floor']:.3g}" if one["floor"] else MISSING),
+            (
+                FLOOR_NAMES[one.get("floor_of") or "windows"],
+                f"{one['floor']:.3g}" if one["floor"] else MISSING,
+            ),
             (
                 "importance to the model",
                 _percent(importance),
@@ -241,11 +244,12 @@ def sentence(one: Mapping[str, Any], report: Report) -> str:
     limits = one["thresholds"]
     size = f"Its effect is {_effect(one['effect'])}"
     if not one["flagged"]:
-        own = (
-            f", less than windows of the reference differ among themselves ({limits['watch']:.3g})"
-            if one["floor"] > 0.02
-            else f", less than the {limits['watch']:.3g} from which on it is flagged"
-        )
+        own = f", less than the {limits['watch']:.3g} from which on it is flagged"
+        if one["floor"] >= limits["watch"]:
+            own = {
+                "windows": f", less than the reference's own windows differ ({one['floor']:.3g})",
+                "size": f", less than a reference of this size may be off by chance ({one['floor']:.3g})",
+            }[one.get("floor_of") or "windows"]
         return f"{name} is ok. {chance}: it is real. {size}{own}."
     return f"{name} is {severity}. {chance}: it is real. {size}; {severity} begins at {limits[severity]:.3g}."
 
@@ -255,6 +259,10 @@ TEST_NAMES = {
     "chi_square": "χ²",
     "missing": "missing share",
     "unseen": "new categories",
+}
+FLOOR_NAMES = {
+    "windows": "the reference's own windows",
+    "size": "by chance, for the reference's size",
 }
 STATISTIC_NAMES = {
     "ks": "KS distance",

@@ -47,6 +47,8 @@ class Evidence:
     effect_of: str
     """`shape` or `missing`: what the effect is of."""
     statistics: dict[str, float]
+    degrees: int = 0
+    """Bins that the effect is of, less one."""
 
 
 def weigh(feature: FeatureProfile, reference: Counts, current: Counts) -> Evidence:
@@ -98,7 +100,7 @@ def weigh(feature: FeatureProfile, reference: Counts, current: Counts) -> Eviden
         and len(p_values) * outcomes[-1].p_value < SIGNIFICANT
     ):
         effect, effect_of = change, "missing"
-    return Evidence(tuple(outcomes), combined(p_values), effect, effect_of, statistics)
+    return Evidence(tuple(outcomes), combined(p_values), effect, effect_of, statistics, max(0, len(ref) - 1))
 
 
 def weigh_classic(feature: FeatureProfile, reference: Counts, current: Counts) -> Evidence:

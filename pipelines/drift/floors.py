@@ -7,6 +7,7 @@ show is no news.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from store.profile import FeatureProfile
 
@@ -14,6 +15,8 @@ DEVIATIONS = 3.0
 SHARES = (0.75, 0.875, 1.0)
 """Of a window's rows: those that it is held against need not be as full, and a week with a gap is no news."""
 LEAST_WINDOWS = 10
+SURE_OF_REFERENCE = 0.0005
+"""How likely it may be that any feature's reference is off by more than its floor, by chance."""
 
 
 def reference_floor(feature: FeatureProfile, block_rows: int | None, window_rows: int) -> float:
@@ -51,3 +54,27 @@ def _of_blocks(feature: FeatureProfile, block_rows: int, window_rows: int) -> fl
     if len(effects) < LEAST_WINDOWS:
         return 0.0
     return float(effects.mean() + DEVIATIONS * effects.std(ddof=1))
+
+
+def shape_floor(degrees: int, reference_rows: int, features: int) -> float:
+    """The effect that a reference of so many rows has by chance on windows of any size, at the very most.
+
+    A reference that is off by chance is so in every window, and no second window tells. PSI times the rows is
+    χ² with `degrees` (bins less one) of freedom; its quantile is that of Wilson and Hilferty (1931).
+    """
+    if degrees < 1 or reference_rows < 1:
+        return 0.0
+    part = 2 / (9 * degrees)
+    most = degrees * (1 - part + _deviations(features) * math.sqrt(part)) ** 3
+    return max(0.0, most - degrees) / reference_rows
+
+
+def missing_floor(share: float, reference_rows: int, features: int) -> float:
+    """The same of the share of missing values, which is `share` of both sides together."""
+    if reference_rows < 1:
+        return 0.0
+    return _deviations(features) * math.sqrt(share * (1 - share) / reference_rows)
+
+
+def _deviations(features: int) -> float:
+    return NormalDist().inv_cdf(1 - SURE_OF_REFERENCE / max(1, features))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pipelines.drift.bands import CLASSIC_BANDS, FEATURE_BANDS, PREDICTION_BANDS, Bands, Severity
 from pipelines.drift.evidence import SIGNIFICANT, Evidence, weigh, weigh_classic
-from pipelines.drift.floors import reference_floor
+from pipelines.drift.floors import missing_floor, reference_floor, shape_floor
 from pipelines.drift.moments import days_of, moment_text
 from pipelines.drift.significance import Outcome, benjamini_hochberg
 from store.counts import Counts
@@ -66,6 +66,8 @@ class FeatureDrift:
     effect_of: str
     bands: Bands
     floor: float
+    floor_of: str
+    """`windows`: so much do windows of the reference differ; `size`: so little does a small one tell."""
     reason: str
     """Why, in words."""
     outcomes: tuple[Outcome, ...]
@@ -101,6 +103,7 @@ class FeatureDrift:
             ],
             "thresholds": self.bands.as_json(),
             "floor": self.floor,
+            "floor_of": self.floor_of,
             "importance": self.importance,
             "weight": self.weight,
             "reference": self.reference.as_json(),
@@ -146,10 +149,12 @@ def judge(
     verdicts = []
     for sample, one in zip(samples, evidence, strict=True):
         name = sample.feature.name
-        floor = 0.0 if classic else reference_floor(sample.feature, block_rows, max(1, sample.current.n))
+        floor, floor_of = (0.0, "") if classic else _floor(sample, one, block_rows, len(p_values))
         own = options.bands.get(name, usual).raised(floor)
         p_adjusted = None if one is None else next(adjusted)
-        severity, reason = _verdict(sample, one, p_adjusted, own, floor, classic, options.least_rows)
+        severity, reason = _verdict(
+            sample, one, p_adjusted, own, (floor, floor_of), classic, options.least_rows
+        )
         importance = options.importances.get(name)
         verdicts.append(
             FeatureDrift(
@@ -163,6 +168,7 @@ def judge(
                 effect_of="shape" if one is None else one.effect_of,
                 bands=own,
                 floor=floor,
+                floor_of=floor_of,
                 reason=reason,
                 outcomes=() if one is None else one.outcomes,
                 statistics={} if one is None else one.statistics,
@@ -224,12 +230,28 @@ def ranked(features: Sequence[FeatureDrift]) -> list[FeatureDrift]:
     )
 
 
+def _floor(
+    sample: Sample, evidence: Evidence | None, block_rows: int | None, features: int
+) -> tuple[float, str]:
+    """Below which effect nothing is flagged, and why."""
+    windows = reference_floor(sample.feature, block_rows, max(1, sample.current.n))
+    size = 0.0
+    if evidence is not None:
+        against, current = sample.against, sample.current
+        if evidence.effect_of == "missing":
+            share = (against.missing + current.missing) / (against.n + current.n)
+            size = missing_floor(share, against.n, features)
+        else:
+            size = shape_floor(evidence.degrees, against.n - against.missing, features)
+    return (windows, "windows") if windows >= size else (size, "size")
+
+
 def _verdict(
     sample: Sample,
     evidence: Evidence | None,
     p: float | None,
     bands: Bands,
-    floor: float,
+    known: tuple[float, str],
     classic: bool,
     least_rows: int,
 ) -> tuple[Severity, str]:
@@ -245,15 +267,26 @@ def _verdict(
             severity = "warning"
         name = evidence.outcomes[0].name
         return severity, f"{name} p {_p(p)}, PSI {evidence.effect:.3f} (classic rules)"
+    floor, floor_of = known
     severity = bands.severity(evidence.effect)
     what = _what(sample, evidence)
     if p >= SIGNIFICANT:
         return "ok", f"no more than chance: adjusted p {_p(p)}"
     if severity == "ok":
-        limit = f"under the reference's own {floor:.3f}" if floor > 0.02 else f"under {bands.watch:g}"
+        limit = f"under {bands.watch:g}"
+        if floor >= bands.watch:
+            limit = {
+                "windows": f"under the reference's own {floor:.3f}",
+                "size": f"under {floor:.3f}, which a reference of {sample.against.n:,} rows may be off",
+            }[floor_of]
         return "ok", f"{what}: real (adjusted p {_p(p)}) but {limit}"
     limit = getattr(bands, severity)
-    own = f", its own windows differ by {floor:.2g}" if floor >= bands.watch else ""
+    own = ""
+    if floor >= bands.watch:
+        own = {
+            "windows": f", its own windows differ by {floor:.2g}",
+            "size": f", a reference of {sample.against.n:,} rows may be off by {floor:.2g}",
+        }[floor_of]
     return severity, f"{what} ({severity} from {limit:.2g} on{own}); adjusted p {_p(p)}"
 
 

@@ -135,10 +135,12 @@ def flags(
 def false_alarms(rows: int, n: int, windows: int, rng: np.random.Generator) -> tuple[float, float]:
     """Shares of windows with any feature flagged, and of windows that confirm one by 2 of 3."""
     any_flagged = confirmed = seen = triples = 0
-    for _ in range(max(1, windows // 100)):
+    # A small reference that is off by chance is so in all its windows: many of them, with few windows each.
+    each = 100 if rows > 10_000 else 10
+    for _ in range(max(1, windows // each)):
         reference = references(rows, rng)
         latest: list[np.ndarray[Any, Any]] = []
-        for _ in range(100):
+        for _ in range(each):
             now = flags(reference, n, rng)
             any_flagged += bool(now.any())
             seen += 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.drift.bands import Bands
-from pipelines.drift.floors import reference_floor
+from pipelines.drift.floors import SURE_OF_REFERENCE, missing_floor, reference_floor, shape_floor
 from pipelines.drift.own_reference import own_windows
 from pipelines.drift.verdicts import FeatureDrift, Options, Sample, judge, judge_prediction, ranked
 from store.profile import build_profile, count, profile_feature
@@ -241,6 +241,35 @@ def test_severity_begins_anew_above_the_references_own_floor() -> None:
     assert raised.severity(0.56) == "critical"
     assert Bands().raised(0.05) == Bands(0.05, 0.10, 0.25)
     assert Bands(0.3, 0.3, 0.3).raised(0.5) == Bands(0.5, 0.5, 0.5)
+
+
+def test_a_small_reference_may_be_off_and_that_is_no_drift() -> None:
+    """In every window alike, so that no second window tells: the effect must be more than that."""
+    from scipy.stats import chi2, norm
+
+    for degrees, rows, features in (
+        (1, 1000, 30),
+        (4, 1000, 30),
+        (9, 1000, 30),
+        (9, 50_000, 30),
+        (9, 500, 1),
+    ):
+        most = chi2.isf(SURE_OF_REFERENCE / features, degrees)
+        # The approximation errs to the safe side, most with two bins.
+        assert 0.99 < shape_floor(degrees, rows, features) / ((most - degrees) / rows) < 1.15
+    assert shape_floor(0, 1000, 30) == shape_floor(9, 0, 30) == 0.0
+    z = norm.isf(SURE_OF_REFERENCE / 30)
+    assert missing_floor(0.1, 1000, 30) == pytest.approx(z * (0.09 / 1000) ** 0.5)
+
+    rng = np.random.default_rng(0)
+    references = [profile_feature("x", "numeric", rng.normal(0, 1, 300)) for _ in range(300)]
+    truth = rng.normal(0, 1, 50_000)
+    found = [judge([Sample(one, count(one, truth))], Options())[0] for one in references]
+    assert sum(one.flagged for one in found) <= 1
+    off = [one for one in found if (one.effect or 0) > 0.02 and (one.p_adjusted or 1) < 0.05]
+    assert len(off) > 3
+    assert all(one.floor_of == "size" for one in found)
+    assert "which a reference of 300 rows may be off" in off[0].reason
 
 
 def test_a_gone_column_is_critical() -> None:
