@@ -215,7 +215,7 @@ def test_the_first_reading_of_a_large_store_says_how_far_it_is(on_runs, settled,
 def test_experiments_choose_their_runs(on_runs, settled):
     async def script(app, pilot):
         await pilot.press("e")
-        await pilot.pause()
+        await settled(pilot)
         await pilot.press("down")
         await settled(pilot)
         assert names(app) == ["boosting", "forest", "tree"]

@@ -87,7 +87,12 @@ class ModelsScreen(WorkbenchScreen):
     def look(self) -> None:
         if not self.is_asking("models"):
             desk = self.desk
-            self.ask("models", lambda: desk.models.models(), self._show, self.refresh_failed)
+            self.ask("models", lambda: desk.models.models(), self._show, self._not_read)
+
+    def _not_read(self, error: Exception) -> None:
+        if not self._models:
+            self.models.set_empty_text("not read")
+        self.refresh_failed(error)
 
     def recall(self, state: dict[str, Any]) -> None:
         model = state.get("model")

@@ -16,6 +16,7 @@ from textual.widget import Widget
 from store.runs import Run
 from workbench.desk.runs import RunList, list_runs, run_filter
 from workbench.tui.frame.screen import WorkbenchScreen
+from workbench.tui.screens.edit_actions import EditActions
 from workbench.tui.screens.run_columns import run_columns
 from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.table import Column, TableFilter, TableState, VirtualTable
@@ -23,7 +24,6 @@ from workbench.tui.widgets.table.messages import MarksChanged, RowHighlighted, R
 
 if TYPE_CHECKING:
     from workbench.desk.sparklines import Spark
-    from workbench.tui.screens.run_edits import RunEdits
     from workbench.tui.screens.run_pane import RunPane
 
 ALL = ""
@@ -42,7 +42,7 @@ class ExperimentRow:
     count: int
 
 
-class RunsScreen(WorkbenchScreen):
+class RunsScreen(EditActions, WorkbenchScreen):
     """A table of every run, live; the details follow the cursor."""
 
     NAME = "runs"
@@ -137,7 +137,12 @@ class RunsScreen(WorkbenchScreen):
         call = partial(
             list_runs, self.desk, self._found, deleted=self._shows_deleted, watched=frozenset(watched)
         )
-        self.ask("runs", call, self._show, self.refresh_failed)
+        self.ask("runs", call, self._show, self._not_read)
+
+    def _not_read(self, error: Exception) -> None:
+        if self._found is None:
+            self.table.set_empty_text("the runs could not be read; they are asked for again")
+        self.refresh_failed(error)
 
     def recall(self, state: dict[str, Any]) -> None:
         self.table.restore_state(replace(TableState.from_json(state.get("table")), marks=frozenset()))
@@ -367,32 +372,3 @@ class RunsScreen(WorkbenchScreen):
 
     def action_compare(self) -> None:
         self.workbench.compare([run.run_id for run in self.chosen_runs()])
-
-    # What is changed.
-
-    @property
-    def edits(self) -> RunEdits:
-        from workbench.tui.screens.run_edits import RunEdits
-
-        return RunEdits(self)
-
-    def action_rename(self) -> None:
-        self.edits.rename()
-
-    def action_note(self) -> None:
-        self.edits.note()
-
-    def action_tag(self) -> None:
-        self.edits.tag()
-
-    def action_delete(self) -> None:
-        self.edits.delete()
-
-    def action_restore(self) -> None:
-        self.edits.restore()
-
-    def action_register(self) -> None:
-        self.edits.register()
-
-    def action_promote(self) -> None:
-        self.edits.promote()
