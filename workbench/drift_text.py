@@ -183,7 +183,7 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
         [
             ["rows", f"{one['reference']['n']:,}", f"{one['current']['n']:,}"],
             ["mean", mean_text(one, "reference"), mean_text(one, "current")],
-            ["sd", _sd_text(one, "reference"), _sd_text(one, "current")],
+            ["sd", sd_text(one, "reference"), sd_text(one, "current")],
             ["missing", _percent(one["reference"]["missing"]), _percent(one["current"]["missing"])],
         ],
     )
@@ -322,7 +322,8 @@ def mean_text(one: Mapping[str, Any], side: str) -> str:
     return moment_text(mean)
 
 
-def _sd_text(one: Mapping[str, Any], side: str) -> str:
+def sd_text(one: Mapping[str, Any], side: str) -> str:
+    """The standard deviation of one side; of times in days."""
     sd = one[side]["sd"]
     return number(sd) if one["kind"] != "datetime" or sd is None else f"{sd / 86_400:.3g} days"
 

@@ -8,7 +8,16 @@ from typing import Any
 from textual.content import Content
 
 from workbench.desk.drift_rows import DriftRow
-from workbench.drift_text import STATISTIC_NAMES, TEST_NAMES, p_text, sentence, subtitle_of
+from workbench.drift_text import (
+    FLOOR_NAMES,
+    STATISTIC_NAMES,
+    TEST_NAMES,
+    mean_text,
+    p_text,
+    sd_text,
+    sentence,
+    subtitle_of,
+)
 from workbench.tui.screens.drift_columns import SYMBOLS, TONES
 from workbench.tui.widgets.formats import MISSING, number
 from workbench.tui.widgets.page import Cell, grid, heading, paragraph
@@ -75,8 +84,9 @@ def _sides(one: Mapping[str, Any], cells: int) -> Content:
     was, now = one["reference"], one["current"]
     rows = [_header("", "reference", "window", "")]
     rows.append([("rows", _QUIET), (f"{was['n']:,}", ""), (f"{now['n']:,}", ""), ("", "")])
-    for label, key in (("mean", "mean"), ("sd", "sd")):
-        rows.append([(label, _QUIET), (number(was[key]), ""), (number(now[key]), ""), ("", "")])
+    for label, text_of in (("mean", mean_text), ("sd", sd_text)):
+        sides = [(text_of(one, side), "") for side in ("reference", "current")]
+        rows.append([(label, _QUIET), *sides, ("", "")])
     rows.append(
         [("missing", _QUIET), (_percent(was["missing"]), ""), (_percent(now["missing"]), ""), ("", "")]
     )
@@ -107,7 +117,7 @@ def _numbers(one: Mapping[str, Any], cells: int) -> Content:
         ("effect", f"{number(one['effect'])} (of {one['effect_of']})"),
         *((STATISTIC_NAMES.get(name, name), f"{value:.5g}") for name, value in one["statistics"].items()),
         ("thresholds", limits),
-        ("the reference's own windows", f"{one['floor']:.3g}" if one["floor"] else MISSING),
+        (FLOOR_NAMES[one.get("floor_of") or "windows"], f"{one['floor']:.3g}" if one["floor"] else MISSING),
         ("importance to the model", _percent(one["importance"])),
     ]
     return grid([[(label, _QUIET), (value, "")] for label, value in pairs], cells)
