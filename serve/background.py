@@ -78,9 +78,11 @@ async def _follow(host: ModelHost | None, telemetry: Telemetry, keys: KeyRing, e
 
 async def _keep_folding(clerk: Clerk) -> None:
     folding = FoldingLog()
+    wait_s = FOLD_SECONDS
     while True:
-        await asyncio.sleep(FOLD_SECONDS)
+        await asyncio.sleep(wait_s)
         await asyncio.to_thread(folding.fold, clerk)
+        wait_s = folding.pause_s(clerk)
 
 
 async def _keep_looking_for_losses(look: Callable[[], None]) -> None:

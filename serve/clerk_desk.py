@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("workbench.serve")
 
 FOLD_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+"""Where the helper has to be started first, which takes a second or more: a row is folded within five."""
 ANSWER_SECONDS = 60.0
 """How long a worker waits for an answer."""
 
@@ -56,7 +58,7 @@ class ClerkDesk:
                     self._answer(clerk)
             if time.monotonic() >= next_fold:
                 folding.fold(clerk)
-                next_fold = time.monotonic() + FOLD_SECONDS
+                next_fold = time.monotonic() + folding.pause_s(clerk)
         clerk.close()
 
     def close(self) -> None:
@@ -87,6 +89,10 @@ class FoldingLog:
     def __init__(self) -> None:
         self._said: str | None = None
         self._said_beside: str | None = None
+
+    def pause_s(self, clerk: Clerk) -> float:
+        """How long until the next time; to look at nothing new costs nothing."""
+        return LOOK_SECONDS if clerk.pid is None and self._said is None else FOLD_SECONDS
 
     def fold(self, clerk: Clerk) -> None:
         """Fold what is new; never raises."""

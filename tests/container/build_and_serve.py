@@ -239,7 +239,7 @@ def check(engine: Engine | Chroot, volume: Path) -> None:
 
     with serving(engine) as (url, seconds):
         promise("serves by default", True, f"answers with a model after {seconds:.1f} s")
-        keys = re.findall(r"wb_\w+", engine.output())
+        keys = re.findall(r"wb_[\w-]+", engine.output())
         promise("makes a key and prints it once", len(keys) == 1)
         key = keys[0]
         stored = [path for path in volume.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
@@ -260,7 +260,7 @@ def check(engine: Engine | Chroot, volume: Path) -> None:
         code = engine.wait()
         promise("SIGTERM ends it with 0", code == 0, f"after {time.monotonic() - started:.1f} s")
     with serving(engine) as (url, seconds):
-        promise("a second start makes no key", not re.findall(r"wb_\w+", engine.output()), f"{seconds:.1f} s")
+        promise("a second start makes no key", not re.findall(r"wb_[\w-]+", engine.output()), f"{seconds:.1f} s")
         promise("and knows the first", ask(f"{url}/predict", row, key)[0] == 200)
 
 
