@@ -18,6 +18,8 @@ from store.settling import Backend
 class FetchingBackend(Backend, Protocol):
     """A backend whose files may be elsewhere."""
 
+    uri: str
+
     def fetch(self, version: ModelVersion, cache: Path) -> Path | None:
         """The folder of a version's files: the original where it is on this machine, else a copy."""
 
@@ -31,6 +33,7 @@ class ClientRegistry(JournaledRegistry):
 
     def __init__(self, backend: FetchingBackend, layout: Layout) -> None:
         self._client_backend = backend
+        self.fetches_files = backend.uri.startswith(("http:", "https:"))
         super().__init__(backend, layout)
 
     def version(self, name: str, which: int | str) -> ModelVersion:

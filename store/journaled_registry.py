@@ -23,6 +23,8 @@ _LOCK_WAIT_S = 60.0
 class JournaledRegistry:
     """A Registry; the journal and the lock are those of `layout`."""
 
+    fetches_files = False
+
     def __init__(self, backend: Backend, layout: Layout) -> None:
         self._backend = backend
         self._layout = layout

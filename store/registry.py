@@ -64,6 +64,9 @@ class Transition:
 class Registry(Protocol):
     """Reads and changes registered models. `who` is the current user unless named."""
 
+    fetches_files: bool
+    """Whether files of versions are elsewhere, and `version` brings them here."""
+
     def models(self) -> list[RegisteredModel]:
         """Every registered model, by name."""
 

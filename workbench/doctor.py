@@ -180,8 +180,8 @@ def _champions(patient: Patient, _fix: bool) -> Iterator[Finding]:
             yield Finding("models", "warning", f"{model.name} has no champion", hint)
             continue
         name = f"{model.name} version {champion.version}"
-        if champion.model_dir is None:
-            champion = patient.registry.version(model.name, champion.version)  # those of a server are fetched
+        if champion.model_dir is None and patient.registry.fetches_files:
+            champion = patient.registry.version(model.name, champion.version)
         if champion.model_dir is None:
             hint = f"Bring its artifacts back or promote another: workbench models show {model.name}."
             yield Finding("models", "problem", f"the files of {name} are gone ({champion.source})", hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -286,6 +287,8 @@ def test_a_model_lives_its_whole_life_on_a_tracking_server(
     scored = run("predict", "shop", "rows.csv")
     assert reference.read_text() == kept
     assert scored.splitlines()[1].startswith("90210,0,n,n,")
+    shutil.rmtree(tmp_path / ".workbench" / "models")
+    assert [row["is_valid"] for row in run("models", "validate", "shop", "--json")] == [True]
     run("models", "archive", "shop", "1", "--yes")
     assert run("models", "promote", "shop", "1", "--yes", "--json")["to"] == 1
 

@@ -86,6 +86,8 @@ def _validated(invocation: Invocation, found: ModelVersion) -> dict[str, Any]:
     }
     trusted_types = invocation.project.settings.serve.trusted_types
     try:
+        if found.model_dir is None and invocation.registry.fetches_files:
+            found = invocation.registry.version(found.name, found.version)
         served = load_served(found, trusted_types=trusted_types, layout=invocation.layout)
     except WorkbenchError as error:
         return {**row, "problem": error.message, "hint": error.hint}

@@ -68,7 +68,7 @@ def plan(desk: ModelsDesk, kind: ChangeKind, name: str, version: int) -> Change:
     notes = []
     if kind in ("promote", "rollback"):
         notes += _gate_notes(desk, target)
-    if target.model_dir is None and kind != "archive":
+    if target.model_dir is None and kind != "archive" and not desk.registry.fetches_files:
         notes.append(f"The files of v{version} are not here: a server could not load it.")
     notes.append(_consequence(kind, before, after, name))
     is_refused = kind == "promote" and desk.accepted(target) is False
