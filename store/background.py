@@ -71,7 +71,12 @@ class Background:
 
     @property
     def is_running(self) -> bool:
-        return lock_holder(self.lock_path) is not None
+        if lock_holder(self.lock_path) is not None:
+            return True
+        for pid, child in list(_children.items()):
+            if child.poll() is not None:  # ended from elsewhere: no zombie is to stay
+                _children.pop(pid, None)
+        return False
 
     def description(self) -> dict[str, Any] | None:
         """What it last said about itself; None when no living process holds its lock, or it starts or ends at

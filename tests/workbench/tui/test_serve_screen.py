@@ -200,7 +200,8 @@ def test_a_server_that_dies_is_seen_at_the_next_look(
         assert server.url in said(screen)
         assert not screen._state.is_ours
         os.kill(server.pid, signal.SIGKILL)
-        background._children.pop(server.pid).wait()
+        if (child := background._children.pop(server.pid, None)) is not None:
+            child.wait()
         screen._tick()
         await settle(pilot)
         assert "○ off" in said(screen)
