@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from pipelines.schedules import Schedules, occasion
+from pipelines.score_files import is_anything_new
 from pipelines.settings import PipelineSettings
 from store.jobs import Job, add_job, list_jobs
 from store.layout import Layout
@@ -15,7 +16,8 @@ LIVE = ("queued", "running")
 
 
 class ScheduledScoring:
-    """One scoring of a pipeline at a time; what is due meanwhile is done after it, once."""
+    """One scoring of a pipeline at a time, and none where no file is new; what is due meanwhile is done after
+    it, once."""
 
     def __init__(self, layout: Layout, schedules: Schedules) -> None:
         self._layout, self._schedules = layout, schedules
@@ -32,7 +34,8 @@ class ScheduledScoring:
             if due is None or list_jobs(self._layout, pipeline=name, kind="score", states=LIVE):
                 continue
             reason = occasion(settings.cron, due)
-            jobs.append(add_job(self._layout, name, kind="score", trigger="schedule", reason=reason))
+            if is_anything_new(self._layout, name, settings):
+                jobs.append(add_job(self._layout, name, kind="score", trigger="schedule", reason=reason))
             self._schedules.served(f"score:{name}", settings.cron, settings.timezone, now)
         return jobs
 

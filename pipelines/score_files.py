@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.score_request import ScoreRequest
+from pipelines.score_settings import ScoreSettings
 from store.errors import DataError, ModelLoadError, NotFoundError, StorageError
 from store.journal import append_event, read_events
 from store.layout import Layout
@@ -64,6 +65,15 @@ def score_files(
                 tell(0)
                 results.append(_score_one(request, job_id, model, version, path, output, staged, tell))
     return results
+
+
+def is_anything_new(layout: Layout, pipeline: str, settings: ScoreSettings) -> bool:
+    """Whether a scoring would find something to do; reads no file."""
+    done = _known(layout, pipeline)
+    return any("moves" in entry for entry in done.values()) or any(
+        settings.again or (known := done.get(_name(layout, path))) is None or known["stamp"] != _stamp(path)
+        for path in input_files(layout.root, settings.input)
+    )
 
 
 def input_files(root: Path, pattern: str) -> list[Path]:
@@ -186,22 +196,28 @@ def _finish(
 
 def _finished(layout: Layout, pipeline: str) -> dict[str, Any]:
     """What was scored already, by file; what was cut off while it appeared is finished first."""
+    done = _known(layout, pipeline)
+    for name, entry in done.items():
+        if "moves" in entry:
+            _finish(layout, pipeline, name, entry, again=True)
+    return done
+
+
+def _known(layout: Layout, pipeline: str) -> dict[str, Any]:
     prefix = f"{_PREFIX}{pipeline}"
     with connect(layout) as connection:
         rows = connection.execute(
             "SELECT substr(key, ?), value FROM meta WHERE key = ? OR substr(key, 1, ?) = ?",
             (len(prefix) + 2, prefix, len(prefix) + 1, f"{prefix}:"),
         ).fetchall()
-    done: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     for name, value in sorted(map(tuple, rows)):
         content = json.loads(value)
-        if not name:  # all files in one value, as the first projects have it
-            done |= {path: {"stamp": stamp} for path, stamp in content.items()}
-            continue
-        done[name] = content
-        if "moves" in content:
-            _finish(layout, pipeline, name, content, again=True)
-    return done
+        if name:
+            known[name] = content
+        else:  # all files in one value, as the first projects have it
+            known |= {path: {"stamp": stamp} for path, stamp in content.items()}
+    return known
 
 
 def _keep(layout: Layout, pipeline: str, name: str, entry: Mapping[str, Any]) -> None:

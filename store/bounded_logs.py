@@ -16,7 +16,7 @@ JOB_LOG_BYTES = 20_000_000
 """Of the log of one job; the middle is cut out then."""
 _KEPT_BYTES = 1_000_000
 KEPT_JOBS = 200
-"""Finished jobs whose folders, with their logs, are kept; their rows are kept for ever."""
+"""Finished jobs of a kind whose folders, with their logs, are kept; their rows are kept for ever."""
 
 
 def rotate(path: Path, most_bytes: int = MOST_BYTES) -> bool:
@@ -66,8 +66,8 @@ def cut_middle(path: Path, most_bytes: int = JOB_LOG_BYTES) -> bool:
 
 
 def prune_jobs(layout: Layout, kept: int = KEPT_JOBS) -> int:
-    """Drop the folders of finished jobs beyond the newest `kept`; returns how many."""
-    from store.jobs import FINAL_STATES, list_jobs
+    """Drop the folders of finished jobs beyond the newest `kept` of each kind; returns how many."""
+    from store.jobs import FINAL_STATES, KINDS, list_jobs
 
     try:
         folders = {entry.name for entry in os.scandir(layout.jobs) if entry.is_dir()}
@@ -75,9 +75,11 @@ def prune_jobs(layout: Layout, kept: int = KEPT_JOBS) -> int:
         return 0
     if len(folders) <= kept:
         return 0
-    finished = [job.id for job in list_jobs(layout, states=FINAL_STATES)]
+    old: set[str] = set()
+    for kind in KINDS:
+        old.update(job.id for job in list_jobs(layout, states=FINAL_STATES, kind=kind)[kept:])
     dropped = 0
-    for name in folders.intersection(finished[kept:]):
+    for name in folders & old:
         with suppress(OSError):
             shutil.rmtree(layout.jobs / name)
             dropped += 1

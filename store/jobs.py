@@ -16,6 +16,7 @@ from store.state import connect
 
 JobState = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
 JobKind = Literal["train", "score"]
+KINDS: tuple[JobKind, ...] = get_args(JobKind)
 STATES: tuple[str, ...] = get_args(JobState)
 FINAL_STATES = frozenset({"done", "refused", "failed", "cancelled"})
 _CHANGEABLE = frozenset({"state", "reason", "run_id", "version", "error", "pid"})

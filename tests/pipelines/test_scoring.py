@@ -155,10 +155,11 @@ def test_the_clock_queues_a_job_that_is_limited_cancelled_and_done(project: Layo
     wanted = {"p": PipelineSettings.model_validate({"data": "t.csv", "target": "y", "score": SCORE})}
     clock = ScheduledScoring(project, Schedules(project))
     assert clock.step(wanted, NOON) == []
-    (greedy,) = clock.step(wanted, NOON + timedelta(minutes=3))
-    assert (greedy.kind, greedy.reason) == ("score", "schedule * * * * *, due 2026-03-02 12:01 UTC")
-    assert clock.step(wanted, NOON + timedelta(minutes=4)) == [], "one at a time"
+    assert clock.step(wanted, NOON + timedelta(minutes=1)) == [], "no file is new"
     enter(project, "y.csv", 40)
+    (greedy,) = clock.step(wanted, NOON + timedelta(minutes=3))
+    assert (greedy.kind, greedy.reason) == ("score", "schedule * * * * *, due 2026-03-02 12:02 UTC")
+    assert clock.step(wanted, NOON + timedelta(minutes=4)) == [], "one at a time"
     before = len(logged(project))
 
     greedy = ended(queue, greedy, project)
@@ -187,6 +188,8 @@ def test_the_clock_queues_a_job_that_is_limited_cancelled_and_done(project: Layo
 
 def test_a_moment_of_the_clock_is_scored_once_although_nobody_noted_it(layout: Layout) -> None:
     wanted = {"p": PipelineSettings.model_validate({"data": "t.csv", "target": "y", "score": SCORE})}
+    (layout.root / "in").mkdir()
+    enter(layout, "x.csv", 1)
     ScheduledScoring(layout, Schedules(layout)).step(wanted, NOON)
 
     class Forgetful(Schedules):
