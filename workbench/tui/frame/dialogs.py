@@ -18,12 +18,13 @@ from textual.widgets.option_list import Option
 from workbench.desk.change_row import ChangeRow
 from workbench.tui.widgets.cells import clean, width
 from workbench.tui.widgets.choices import Choices
+from workbench.tui.widgets.fitting import Fitted
 
 DIALOG_CSS = """
     align: center middle;
     & > Vertical { width: 76; max-width: 96%; height: auto; max-height: 92%; background: $surface;
         border: round $primary; padding: 0 1; }
-    & .-body { width: 1fr; height: auto; max-height: 1fr; margin-bottom: 1; }
+    & .-body { width: 1fr; height: auto; margin-bottom: 1; }
     & .-keys { width: 1fr; height: auto; color: $text-muted; }
     & .-problem { width: 1fr; height: auto; color: $text-error; }
 """
@@ -58,9 +59,10 @@ def changes_table(changes: Sequence[ChangeRow]) -> Content:
     return Content("\n").join(lines)
 
 
-class ConfirmDialog(ModalScreen["Confirmation | None"]):
+class ConfirmDialog(Fitted, ModalScreen["Confirmation | None"]):
     """Asks before something changes; `y` does it, `n` or esc does not."""
 
+    REST = 4  # a blank line, the reason with one, the keys
     AUTO_FOCUS = ""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -129,9 +131,10 @@ class ConfirmDialog(ModalScreen["Confirmation | None"]):
         return self.query_one(Input).value.strip() or None if self._asks_reason else None
 
 
-class PromptDialog(ModalScreen["str | None"]):
+class PromptDialog(Fitted, ModalScreen["str | None"]):
     """Asks for one line of text; None where the person changed their mind."""
 
+    REST = 5
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", show=False)]
     DEFAULT_CSS = f"PromptDialog {{ {DIALOG_CSS} & Input {{ margin-bottom: 1; }} }}"
 
@@ -182,14 +185,15 @@ class Choice:
     key: str = ""
 
 
-class ChoiceDialog(ModalScreen["str | None"]):
+class ChoiceDialog(Fitted, ModalScreen["str | None"]):
     """Asks for one of several; answers with its name, or None."""
 
+    LONG = "Choices"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "cancel", "Cancel", show=False),
     ]
     DEFAULT_CSS = f"""ChoiceDialog {{ {DIALOG_CSS}
-        & Choices, & Choices:focus {{ max-height: 16; margin-bottom: 1; }} }}"""
+        & Choices, & Choices:focus {{ margin-bottom: 1; }} }}"""
 
     def __init__(self, title: str, choices: Sequence[Choice], *, details: str = "") -> None:
         super().__init__()

@@ -16,11 +16,12 @@ from textual.widgets import Static
 from workbench.tui.actions import find
 from workbench.tui.frame.dialogs import DIALOG_CSS
 from workbench.tui.widgets.cells import clean, width
+from workbench.tui.widgets.fitting import Fitted
 
 _WIDEST = 90
 
 
-class ReportScreen(ModalScreen[None]):
+class ReportScreen(Fitted, ModalScreen[None]):
     """A text to read and scroll; esc goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

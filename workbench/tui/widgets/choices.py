@@ -17,5 +17,5 @@ class Choices(OptionList):
     ]
     DEFAULT_CSS = """
     Choices, Choices:focus { width: 1fr; height: auto; border: none; padding: 0; background: $surface;
-        scrollbar-size-vertical: 1; }
+        background-tint: transparent; scrollbar-size-vertical: 1; }
     """

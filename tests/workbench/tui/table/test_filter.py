@@ -117,3 +117,17 @@ def test_an_outside_filter_is_typed_and_its_mistakes_are_shown(drive: Drive, tab
         assert "a number is missing" in str(problem.render())
 
     drive(app, script)
+
+
+def test_the_beginning_of_an_expression_is_no_word_to_search_for(drive: Drive, table_app: Any) -> None:
+    app = table_app()
+
+    async def script(pilot: Pilot[None]) -> None:
+        await pilot.press("slash", *"rmse")
+        assert app.table.row_count == 0
+        await pilot.press("space", "less_than_sign")
+        assert app.table.row_count == 100
+        await pilot.press("space", "3")
+        assert app.table.row_count == 2
+
+    drive(app, script)

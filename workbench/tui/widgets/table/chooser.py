@@ -15,14 +15,16 @@ from textual.widgets.option_list import Option
 
 from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.choices import Choices
+from workbench.tui.widgets.fitting import Fitted
 from workbench.tui.widgets.table.columns import Arrangement, Column
 
 SHOWN, HIDDEN = "◆", "·"
 
 
-class ColumnChooser(ModalScreen["Arrangement | None"]):
+class ColumnChooser(Fitted, ModalScreen["Arrangement | None"]):
     """Answers with the new arrangement, or None where the person changed their mind."""
 
+    LONG = "Choices"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "toggle_column", "Show or hide", id="columns.toggle"),
         Binding("shift+up,K,left_curly_bracket", "shift(-1)", "Earlier", id="columns.earlier"),
@@ -34,9 +36,8 @@ class ColumnChooser(ModalScreen["Arrangement | None"]):
     ColumnChooser {
         align: center middle;
 
-        & > Vertical { width: 60; max-width: 90%; height: auto; max-height: 80%;
+        & > Vertical { width: 60; max-width: 90%; height: auto; max-height: 92%;
             background: $surface; border: round $primary; padding: 0 1; }
-        & Choices, & Choices:focus { max-height: 1fr; }
         & Static { width: 1fr; margin-top: 1; color: $text-muted; }
     }
     """

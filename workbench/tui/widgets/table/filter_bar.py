@@ -53,6 +53,7 @@ class TableFilter(Horizontal):
         self._placeholder = placeholder
         self._interpret = interpret
         self._problem = ""
+        self._is_words = False
 
     def compose(self) -> ComposeResult:
         yield Static("/", classes="-slash", markup=False)
@@ -117,3 +118,7 @@ class TableFilter(Horizontal):
             self.query_one(".-problem", Static).update(problem)
         if not problem:
             self._table.set_filter("" if predicate else text, predicate, typed=text)
+            self._is_words = predicate is None
+        elif self._is_words:  # what was taken for a word is the beginning of an expression
+            self._table.set_filter(typed=text)
+            self._is_words = False
