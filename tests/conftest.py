@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,17 @@ from store.file_runs import FileRunStore
 from store.layout import Layout
 from store.moved import local_path
 from store.tracking import tracking_environment
+
+
+@pytest.fixture(autouse=True)
+def default_signals() -> Iterator[None]:
+    """Children react to ctrl-C and to a lost terminal also where the tests run in a shell's background."""
+    ignored = [one for one in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_IGN]
+    for one in ignored:
+        signal.signal(one, signal.SIG_DFL)
+    yield
+    for one in ignored:
+        signal.signal(one, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
