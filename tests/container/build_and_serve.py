@@ -260,7 +260,7 @@ def check(engine: Engine | Chroot, volume: Path) -> None:
         code = engine.wait()
         promise("SIGTERM ends it with 0", code == 0, f"after {time.monotonic() - started:.1f} s")
     with serving(engine) as (url, seconds):
-        promise("a second start makes no key", not re.findall(r"wb_[\w-]+", engine.output()), f"{seconds:.1f} s")
+        promise("a second start makes no key", "wb_" not in engine.output(), f"{seconds:.1f} s")
         promise("and knows the first", ask(f"{url}/predict", row, key)[0] == 200)
 
 
