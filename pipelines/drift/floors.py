@@ -15,7 +15,7 @@ DEVIATIONS = 3.0
 SHARES = (0.75, 0.875, 1.0)
 """Of a window's rows: those that it is held against need not be as full, and a week with a gap is no news."""
 LEAST_WINDOWS = 10
-SURE_OF_REFERENCE = 0.0005
+SURE_OF_REFERENCE = 0.0001
 """How likely it may be that any feature's reference is off by more than its floor, by chance."""
 
 
