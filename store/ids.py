@@ -44,7 +44,8 @@ class _Source:
             # All of a thousand that follow each other share their beginning.
             last_pair = first & 1023
             taken = min(count, 1024 - last_pair)
-            head = f"{prefix}{_PAIRS[first >> 30 & 1023]}{_PAIRS[first >> 20 & 1023]}{_PAIRS[first >> 10 & 1023]}"
+            pairs = (first >> 30 & 1023, first >> 20 & 1023, first >> 10 & 1023)
+            head = prefix + "".join([_PAIRS[pair] for pair in pairs])
             ids += [head + pair for pair in _PAIRS[last_pair : last_pair + taken]]
             first += taken
             count -= taken
