@@ -39,6 +39,8 @@ CLOSE_SECONDS = 2.5
 """How long it may fold at the server's end. What it leaves is in the spool, for the next start."""
 LOOK_SECONDS = 5.0
 """How often at most what is new in the log is looked at beside."""
+_NICENESS = 10
+"""Answers come first; of a machine with nothing to spare the helper has a tenth of a core, which will do."""
 REST_SECONDS = 600.0
 """How often it is looked at when nothing is new: silence is news too."""
 _FRUGAL = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
@@ -259,6 +261,7 @@ def _hurry(_number: int, _frame: Any) -> None:
 def _answer_all(source: IO[bytes], sink: IO[bytes]) -> None:
     """A first line says where, then a request comes a line until the pipe ends."""
     sys.meta_path.insert(0, _NoPandas())
+    os.nice(_NICENESS)
     setup = json.loads(source.readline() or b"{}")
     if not setup:
         return
