@@ -122,7 +122,9 @@ def test_an_alert_is_acknowledged_from_its_feature_and_silenced_from_the_list(
         assert screen.alerts.has_focus
         assert screen.alerts.cursor_row.state == "open"
         chosen = screen.alerts.cursor_row.id
-        await pilot.press("z", "s")
+        await pilot.press("z")
+        await settled(pilot)
+        await pilot.press("s")
         await settled(pilot)
         silenced = list_alerts(Layout.of(drifted), states=("silenced",))
         assert [one.id for one in silenced] == [chosen]
