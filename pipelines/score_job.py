@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from pipelines.child_process import Cancelled, begin
+from pipelines.child_process import Cancelled, begin, is_cancelled
 from pipelines.score_request import ScoreRequest
 from store.errors import TrainingError, WorkbenchError
 
@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parent = begin()
 
     def tell(number: int, files: int, words: str, share: float | None) -> None:
+        _heed_cancellation()
         event = {"step": number, "steps": files, "stage": STAGE, "text": words, "share": share}
         parent.send({"event": event})
 
@@ -42,6 +43,7 @@ def _score(folder: Path, tell: Any) -> tuple[dict[str, Any], int]:
             os.nice(request.limits.nice)
         from pipelines.score_files import score_files
 
+        _heed_cancellation()
         results = score_files(request, folder.name, on_progress=tell)
         for result in results:
             words = result.get("error") or f"{result['rows']:,} rows to {result['output']}"
@@ -57,6 +59,12 @@ def _score(folder: Path, tell: Any) -> tuple[dict[str, Any], int]:
         if isinstance(error, MemoryError):
             text = "out of memory"
         return _error(TrainingError(f"the scoring failed: {text}", "The job's log has it all.")), 1
+
+
+def _heed_cancellation() -> None:
+    """An import or a user's code may have caught what the signal raised."""
+    if is_cancelled.is_set():
+        raise Cancelled
 
 
 def _error(error: WorkbenchError) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class DataError(WorkbenchError):
 
 
 class TrainingError(WorkbenchError):
-    """An estimator that doesn't exist, rejects its parameters or fails to fit."""
+    """An estimator that can't be imported or fails to fit."""
 
 
 class UserCodeError(WorkbenchError):

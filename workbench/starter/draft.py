@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from store.errors import TrainingError, UsageError
+from store.errors import SettingsError, TrainingError, UsageError
 from workbench.starter.code_files import ExampleColumn
 from workbench.starter.config_sources import read_config
 from workbench.starter.conversion import convert, entries_of, first_value
@@ -213,7 +213,7 @@ def _checked_estimator(word: str, inspection: Inspection | None) -> str:
     if found is None:
         try:
             find_class(word, task or "binary")
-        except TrainingError as error:
+        except (SettingsError, TrainingError) as error:
             raise UsageError(error.message, error.hint) from error
     return found.setting if found else word
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pipelines.columns import TaskName
 from pipelines.estimators import SHORT_NAMES, find_class
-from store.errors import TrainingError
+from store.errors import SettingsError, TrainingError
 from workbench.starter.config_keys import normalized
 
 # Other names for the short ones, as files and tutorials have them.
@@ -62,7 +62,7 @@ def find_estimator(word: str, task: str | None) -> Estimator | None:
     for name in [task] if task else ["binary", "regression"]:
         try:
             found = find_class(short, cast("TaskName", name))
-        except TrainingError:
+        except (SettingsError, TrainingError):
             continue
         parameters = inspect.signature(found).parameters
         return Estimator(short, found.__name__, {key: param.default for key, param in parameters.items()})
