@@ -159,6 +159,9 @@ def test_ctrl_c_at_any_chapter_leaves_a_usable_project_and_no_process(
     command = workbench_in(folder)
     for chapter in ("[2/4]", "[3/4]", "[4/4]"):  # the next one goes on where the last one stopped
         code, said = interrupt_demo(folder, chapter)
+        if code == 0:  # on a busy machine the last chapter was over before this process came to interrupt it
+            forget_traffic(folder)
+            code, said = interrupt_demo(folder, chapter)
         assert code == 130, said
         assert "go on with: workbench demo" in said
         wait_until(lambda: not processes_in(folder))
@@ -166,6 +169,13 @@ def test_ctrl_c_at_any_chapter_leaves_a_usable_project_and_no_process(
         assert not any(run["status"] == "RUNNING" for run in command.json("runs", "list"))
         command("doctor")
     assert {run["status"] for run in command.json("runs", "list")} <= {"FINISHED", "KILLED"}
+
+
+def forget_traffic(folder: Path) -> None:
+    """Have the next demo send all rows again."""
+    path = folder / ".workbench" / "demo.json"
+    done = json.loads(path.read_text())
+    path.write_text(json.dumps({step: one for step, one in done.items() if not step.startswith("send ")}))
 
 
 def interrupt_demo(folder: Path, chapter: str) -> tuple[int, str]:
