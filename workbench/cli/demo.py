@@ -26,13 +26,15 @@ def demo(folder: Path, headless: bool) -> None:
     from workbench.cli.ui import has_terminal, open_ui
     from workbench.demo.narration import Narration, closing_words, interrupted_words
     from workbench.demo.tour import Tour
+    from workbench.interrupts import remembered_interrupts
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     tour = Tour(folder, Narration())
     try:
-        summary = tour.run()
-        closing_words(summary, is_serving=not headless)
+        with remembered_interrupts() as heed:
+            summary = tour.run(heed)
+            closing_words(summary, is_serving=not headless)
         if headless:
             return
         if has_terminal():

@@ -116,8 +116,11 @@ class Tour:
         self._started_server = False
         self._is_complete = False
 
-    def run(self) -> Summary:
-        """Create, train, promote, serve, send and label; what an interrupted demo finished is kept."""
+    def run(self, heed: Callable[[], None]) -> Summary:
+        """Create, train, promote, serve, send and label; what an interrupted demo finished is kept.
+
+        `heed` is called now and then, and may raise what ends it.
+        """
         from workbench.settings import load_project
 
         begun = time.monotonic()
@@ -132,17 +135,19 @@ class Tour:
             2, CHAPTERS, f"Training {len(TRAININGS)} models; the gate compares each with the champion"
         )
         for training in TRAININGS:
+            heed()
             summary.trained.append(self._train(here, training, steps))
         self._champions(here, summary)
 
         self._narrator.chapter(3, CHAPTERS, "A server for both champions")
+        heed()
         info = self._serve(here)
         summary.server_url = info.url
 
         self._narrator.chapter(4, CHAPTERS, "Real rows through the server, what truly happened following")
         client = traffic.Client(info.host, info.port)
         try:
-            self._send(client, here, steps, summary)
+            self._send(client, here, steps, summary, heed)
         finally:
             client.close()
         self._is_complete = True
@@ -245,7 +250,14 @@ class Tour:
         self._narrator.server_ready(info.url)
         return info
 
-    def _send(self, client: traffic.Client, here: Project, steps: Steps, summary: Summary) -> None:
+    def _send(
+        self,
+        client: traffic.Client,
+        here: Project,
+        steps: Steps,
+        summary: Summary,
+        heed: Callable[[], None],
+    ) -> None:
         months = sorted((here.root / project.LATER).glob("*.csv"))
         plans = (
             ("bikes", traffic.read_rows(months), ("day", "casual", "registered")),
@@ -256,7 +268,12 @@ class Tour:
             if earlier is not None:
                 sent = traffic.Sent(**earlier)
             else:
-                with self._narrator.rows(model) as on_progress:
+                with self._narrator.rows(model) as tell:
+
+                    def on_progress(done: int, of: int, tell: Callable[[int, int], None] = tell) -> None:
+                        heed()
+                        tell(done, of)
+
                     sent = traffic.send(
                         client,
                         model,

@@ -49,8 +49,8 @@ class Client:
             self._connection.request(
                 "POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"}
             )
-            response = self._connection.getresponse()
-            payload = response.read()
+            with self._connection.getresponse() as response:
+                payload = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise WorkbenchError(
                 f"the server stopped answering: {error}", "See .workbench/run/server.log."

@@ -1,0 +1,70 @@
+"""A ctrl-C ends what it was meant to end, wherever it happened to arrive."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.demo.traffic import Client
+from workbench.interrupts import remembered_interrupts
+
+
+class Finalizer:
+    """Gets a ctrl-C where Python drops what is raised."""
+
+    def __del__(self) -> None:
+        press_ctrl_c()
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_terminal() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(100):  # it is raised between two instructions of this thread
+        pass
+
+
+def drop_one_in_a_finalizer() -> None:
+    Finalizer()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_a_finalizer_dropped_is_raised_at_the_next_look() -> None:
+    looks = 0
+    with pytest.raises(KeyboardInterrupt), remembered_interrupts() as heed:
+        heed()
+        drop_one_in_a_finalizer()
+        looks += 1
+        heed()
+        looks += 1
+    assert looks == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_or_at_the_end_at_the_latest() -> None:
+    with pytest.raises(KeyboardInterrupt), remembered_interrupts():
+        drop_one_in_a_finalizer()
+
+
+def test_one_that_arrives_is_raised_at_once_and_the_handler_of_before_is_back() -> None:
+    with pytest.raises(KeyboardInterrupt), remembered_interrupts():
+        press_ctrl_c()
+        pytest.fail("it went on")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with remembered_interrupts() as heed:
+        press_ctrl_c()
+        heed()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
