@@ -1,6 +1,7 @@
 """A server under mixed load for minutes: does its memory stay where it is?
 
     python -m tests.benchmarks.server_soak --minutes 30
+    python -m tests.benchmarks.server_soak --minutes 30 --rate 30    # beside other work
 
 Single rows, batches, long CSV streams, the other protocols, feedback, all kinds of wrong requests and clients
 that vanish come from several threads at once. The resident memory of the server and of its clerk is sampled;
@@ -123,7 +124,9 @@ class Visitors:
             self.lost += 1
 
 
-def soak(server: Served, visitors: Visitors, minutes: float, threads: int) -> list[tuple[float, list[float]]]:
+def soak(
+    server: Served, visitors: Visitors, minutes: float, threads: int, rate: float
+) -> list[tuple[float, list[float]]]:
     """Samples of (seconds, MB of each process, the server first)."""
     ends_at = time.monotonic() + minutes * 60
 
@@ -132,6 +135,8 @@ def soak(server: Served, visitors: Visitors, minutes: float, threads: int) -> li
         ways = visitors.all()
         while time.monotonic() < ends_at:
             chance.choice(ways)(chance)
+            if rate:
+                time.sleep(chance.expovariate(rate / threads))
 
     crowd = [threading.Thread(target=visit, args=(seed,)) for seed in range(threads)]
     started = time.monotonic()
@@ -149,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second; as many as go: 0")
     options = parser.parse_args()
     from sklearn.datasets import load_breast_cancer
 
@@ -161,10 +167,13 @@ def main() -> None:
         first = json.dumps(rows[0]).encode()
         with served(rival.command, project, rival.environment, "/predict", first) as server:
             visitors = Visitors(server, rows, names)
-            samples = soak(server, visitors, options.minutes, options.threads)
+            began_s = server.cpu_s()
+            samples = soak(server, visitors, options.minutes, options.threads, options.rate)
+            busy = (server.cpu_s() - began_s) / (options.minutes * 60)
     warm = samples[len(samples) // 2 :]
     print(
-        f"{options.minutes:g} minutes, {sum(visitors.answers.values()):,} answers: {dict(visitors.answers)}"
+        f"{options.minutes:g} minutes, {sum(visitors.answers.values()):,} answers: {dict(visitors.answers)}; "
+        f"server busy {busy:.0%} of a core"
     )
     print(f"{visitors.lost} requests without an answer")
     for position, name in enumerate(("server", "clerk")):
