@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from store.binning import bin_edges, coarsen
 from store.counts import Counts, as_numbers, as_texts, center_of, count_categories, count_numbers
 from store.errors import DataError
 from store.records import Kind, class_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PROFILE_FILE = "reference_profile.json"
 FORMAT = 1
@@ -277,18 +280,32 @@ def profile_feature(
     categories: Sequence[str] | None = None,
 ) -> FeatureProfile:
     """Bins and counts of one column; `categories` fixes which there are and their order."""
+    if kind == "categorical":
+        texts = Counter(as_texts(values))
+        found = {text: n for text, n in texts.items() if text is not None}
+        return profile_categories(name, found, texts[None], categories)
+    return profile_numbers(name, kind, *as_numbers(values))
+
+
+def profile_categories(
+    name: str, found: Mapping[str, int], missing: int, categories: Sequence[str] | None = None
+) -> FeatureProfile:
+    """A column in which each text was found so often; its `categories` are the most frequent unless given."""
+    if categories is None:
+        categories = sorted(found, key=lambda text: (-found[text], text))[:MAX_CATEGORIES]
+    bins = tuple(found.get(text, 0) for text in categories)
+    counts = Counts(bins=bins, null=missing, unseen=sum(found.values()) - sum(bins))
+    return FeatureProfile(name, "categorical", counts, categories=tuple(categories))
+
+
+def profile_numbers(
+    name: str, kind: FeatureKind, numbers: NDArray[Any], null: int, *, most: int | None = None
+) -> FeatureProfile:
+    """A column of numbers (n,), `null` more not given; bins by about `most` of them, spread over it."""
     import numpy as np
 
-    if kind == "categorical":
-        texts = as_texts(values)
-        if categories is None:
-            frequent = Counter(text for text in texts if text is not None)
-            ordered = sorted(frequent, key=lambda text: (-frequent[text], text))
-            categories = ordered[:MAX_CATEGORIES]
-        return FeatureProfile(name, kind, count_categories(texts, categories), categories=tuple(categories))
-    numbers, null = as_numbers(values)
     finite = numbers[np.isfinite(numbers)]
-    edges, coarse = bin_edges(finite)
+    edges, coarse = bin_edges(finite if most is None else finite[:: max(1, finite.size // most)])
     return FeatureProfile(
         name,
         kind,

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.binning import bin_edges
-from store.counts import Counts, as_numbers, center_of, count_numbers
+from store.counts import Counts, as_numbers, count_numbers
 from store.errors import DataError
-from store.profile import MAX_CATEGORIES, FeatureKind, FeatureProfile, profile_feature
+from store.profile import (
+    FeatureKind,
+    FeatureProfile,
+    profile_categories,
+    profile_feature,
+    profile_numbers,
+)
 from store.records import class_text
 
 if TYPE_CHECKING:
@@ -151,7 +156,6 @@ def profile_column(
     name: str, kind: FeatureKind, column: pa.ChunkedArray, *, ordered: bool = False
 ) -> FeatureProfile:
     """The column of a reference, binned; `ordered` says that its rows are in order of time."""
-    import numpy as np
 
     if ordered:
         from dataclasses import replace
@@ -162,28 +166,9 @@ def profile_column(
         feature = profile_feature(name, kind, values)
         return replace(feature, own_windows=own_windows(feature, values))
     if kind == "categorical":
-        found, missing = categories_of(column)
-        frequent = sorted(found, key=lambda text: (-found[text], text))
-        kept = tuple(frequent[:MAX_CATEGORIES])
-        counts = Counts(
-            bins=tuple(found[text] for text in kept),
-            null=missing,
-            unseen=sum(found[text] for text in frequent[MAX_CATEGORIES:]),
-        )
-        return FeatureProfile(name, kind, counts, categories=kept)
-    numbers, null = numbers_of(column)
-    finite = numbers[np.isfinite(numbers)]
+        return profile_categories(name, *categories_of(column))
     # Of very many values those spread over the column tell the quantiles as well; all are counted.
-    edges, coarse = bin_edges(finite[:: max(1, finite.size // MANY_ROWS)])
-    return FeatureProfile(
-        name,
-        kind,
-        count_numbers(numbers, null, edges, center_of(finite)),
-        edges=tuple(edges),
-        coarse=tuple(coarse),
-        minimum=float(finite.min()) if finite.size else None,
-        maximum=float(finite.max()) if finite.size else None,
-    )
+    return profile_numbers(name, kind, *numbers_of(column), most=MANY_ROWS)
 
 
 def count_column(feature: FeatureProfile, column: pa.ChunkedArray) -> Counts:
