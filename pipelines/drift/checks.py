@@ -71,15 +71,23 @@ def out_of_range(
             Check(
                 "out_of_range",
                 severity,
-                f"{outside} of {present} values of {name} are outside {where} ({low:g} … {high:g})"
-                if low is not None and high is not None
-                else f"{outside} of {present} values of {name} are outside {where}",
+                outside_text(name, outside, present, where, low, high),
                 feature=name,
                 share=share,
                 count=outside,
             )
         )
     return sorted(found, key=lambda check: -(check.share or 0.0))
+
+
+def outside_text(
+    name: str, outside: int, present: int, where: str, low: float | None, high: float | None
+) -> str:
+    """`60 of 1,500 values of age are outside all of the reference (18 … 81)`."""
+    text = f"{outside:,} of {present:,} values of {name} are outside {where}"
+    if low is None or high is None:
+        return text
+    return f"{text} ({f'always {low:g}' if low == high else f'{low:g} … {high:g}'})"
 
 
 def duplicates(
@@ -96,7 +104,7 @@ def duplicates(
     return Check(
         "duplicates",
         "watch" if reference_share is None else "warning",
-        f"{copies} of {rows} rows are copies of others ({share:.1%}{was})",
+        f"{copies:,} of {rows:,} rows are copies of others ({share:.1%}{was})",
         share=share,
         count=copies,
     )

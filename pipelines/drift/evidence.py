@@ -188,6 +188,9 @@ def _earth_movers(feature: FeatureProfile, reference: Counts, current: Counts) -
             feature.minimum,
             feature.maximum,
         )
+    if reference.mean is not None and current.mean is not None:
+        # Values beyond the reference's are counted as its extremes; the means tell how far they are.
+        distance = max(distance, abs(current.mean - reference.mean))
     if not math.isfinite(distance):
         return {}
     sd = reference.sd

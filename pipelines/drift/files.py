@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.drift.bands import CLASSIC_BANDS, FEATURE_BANDS, PREDICTION_BANDS
-from pipelines.drift.checks import duplicates
+from pipelines.drift.checks import duplicates, outside_text
 from pipelines.drift.columns import TableFile, count_column, profile_column, row_codes, shown
 from pipelines.drift.evidence import SIGNIFICANT
 from pipelines.drift.report import Check, DriftReport
@@ -120,8 +120,8 @@ def _sample(
         rows.add("current", column)
     checks = []
     kind_now = cur.kind(name)
-    was_text, is_text = kind == "categorical", kind_now == "categorical"
-    if was_text != is_text and counts.n > counts.null:
+    is_text = kind_now == "categorical"
+    if _sort(kind) != _sort(kind_now) and counts.n > counts.null:
         present = counts.n - counts.null
         if is_text and counts.nan >= 0.5 * present:
             return Sample(feature, counts, problem=f"the column was {kind} and is text"), []
@@ -131,6 +131,11 @@ def _sample(
     if feature.is_categorical and counts.unseen:
         checks += _new_categories(feature, counts, column)
     return Sample(feature, counts), checks
+
+
+def _sort(kind: FeatureKind) -> str:
+    """What tells types apart: a truth is a number too."""
+    return "numeric" if kind == "boolean" else kind
 
 
 def _outside(feature: FeatureProfile, counts: Counts, column: pa.ChunkedArray) -> list[Check]:
@@ -152,8 +157,9 @@ def _outside(feature: FeatureProfile, counts: Counts, column: pa.ChunkedArray) -
         return []
     if binomial_above(outside - 1, present, unseen_rate(feature.counts.in_bins)) >= SIGNIFICANT:
         return []
-    limits = f"{feature.minimum:g} … {feature.maximum:g}"
-    message = f"{outside} of {present} values of {feature.name} are outside all of the reference ({limits})"
+    message = outside_text(
+        feature.name, outside, present, "all of the reference", feature.minimum, feature.maximum
+    )
     return [Check("out_of_range", severity, message, feature=feature.name, share=share, count=outside)]
 
 

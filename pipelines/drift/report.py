@@ -64,7 +64,8 @@ class DriftReport:
     def severity(self) -> Severity:
         """The worst of everything in it; `insufficient` where nothing could be judged."""
         found: list[Severity] = [one.severity for one in self.features]
-        found += [check.severity for check in self.checks]
+        # A check that is ok informs; it is no verdict, where there were too few rows for one.
+        found += [check.severity for check in self.checks if check.severity != "ok"]
         if self.prediction is not None:
             found.append(self.prediction.severity)
         if any(one.get("dropped") for one in self.performance):

@@ -296,7 +296,7 @@ def _what(sample: Sample, evidence: Evidence) -> str:
         return f"missing values {now:.1%}, were {was:.1%}"
     text = f"effect {evidence.effect:.3f}"
     if sample.current.unseen:
-        text += f", {sample.current.unseen} values of categories the reference doesn't have"
+        text += f", {sample.current.unseen:,} values of categories the reference doesn't have"
     return text
 
 

@@ -143,12 +143,32 @@ def test_one_row_and_no_rows(compare: Any) -> None:
         json.dumps(report.as_json(), allow_nan=False)
 
 
+def test_a_new_category_among_too_few_rows_is_told_and_is_no_verdict(compare: Any) -> None:
+    few = {name: values[:3] for name, values in table(seed=2).items()}
+    few["country"] = np.array(["ES", "FR", "FR"])
+    report = compare(table(), few)
+    assert [check.kind for check in report.checks] == ["new_categories"]
+    assert report.severity == "insufficient"
+
+
+def test_times_written_as_numbers_are_told(compare: Any) -> None:
+    seconds = np.arange(N) * 3600 + 1_767_225_600
+    reference = {**table(), "at": seconds.astype("datetime64[s]")}
+    report = compare(reference, {**table(seed=2), "at": seconds})
+    (changed,) = [check for check in report.checks if check.kind == "type_changed"]
+    assert changed.message == "at was datetime and is numeric"
+    assert severities(report)["at"] == "ok"
+
+
 def test_values_out_of_the_references_range(compare: Any) -> None:
     current = table(seed=2)
     current["age"][:60] = 400.0
     report = compare(table(), current)
     check = next(check for check in report.checks if check.kind == "out_of_range")
     assert (check.feature, check.count) == ("age", 60)
+    assert check.message.startswith("60 of 1,500 values of age are outside all of the reference (")
+    constant = compare({**table(), "age": np.ones(N)}, table(seed=2))
+    assert "(always 1)" in next(check.message for check in constant.checks if check.feature == "age")
 
 
 def test_copied_rows(compare: Any) -> None:

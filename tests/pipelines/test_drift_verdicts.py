@@ -52,6 +52,8 @@ def test_constant_reference_that_changes() -> None:
     assert verdict(np.full(1000, 3.0), np.full(500, 3.0)).severity == "ok"
     assert verdict(np.full(1000, 3.0), np.full(500, 3.1)).severity == "critical"
     assert verdict(np.full(1000, 3.0), np.full(500, 2.9)).severity == "critical"
+    # Of which all mass lies beyond the one bin: the earth is moved as far as the means are apart.
+    assert verdict(np.full(1000, 3.0), np.full(500, 5.0)).statistics["wasserstein"] == pytest.approx(2.0)
 
 
 def test_constant_current_of_a_spread_reference() -> None:
