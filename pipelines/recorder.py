@@ -19,6 +19,8 @@ from store.errors import StorageError, TrainingError, WorkbenchError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipelines.learning_curve import Curve
+
 _BATCH = 100
 """Parameters and tags that one call of MLflow's API takes."""
 _MAX_PARAM = 6000
@@ -61,13 +63,22 @@ class RunRecorder:
         if self._error is not None:
             raise storage_error(self._error, self._uri) from self._error
 
-    def log(self, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Log everything in as few calls as the API allows."""
+    def log(
+        self,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        curves: Mapping[str, Curve],
+    ) -> None:
+        """Log everything in as few calls as the API allows; `curves` are metrics over steps."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         all_params = [Param(key, _shown(value)[:_MAX_PARAM]) for key, value in params.items()]
         all_metrics = [Metric(key, float(value), now, 0) for key, value in metrics.items()]
+        all_metrics += [
+            Metric(key, value, now, step) for key, curve in curves.items() for step, value in curve
+        ]
         all_tags = [RunTag(key, value) for key, value in tags.items() if value]
         self._guard(self._client.log_batch, self.run_id, all_metrics[:1000], all_params[:_BATCH], all_tags)
         for start in range(_BATCH, len(all_params), _BATCH):

@@ -134,7 +134,8 @@ def _compare(recipe: Recipe, runs: RunStore, again: RunStore, repeated: Run, sec
     extra = [
         name
         for name in repeated.metrics
-        if not name.startswith(_MEASURES_OF_TIME) and name not in original.metrics
+        # A learning curve may be new with this version of workbench; it is no other result.
+        if not name.startswith(_MEASURES_OF_TIME) and name not in {*original.metrics, *repeated.stepped}
     ]
     metrics = tuple(
         Difference(name, original.metrics.get(name), repeated.metrics.get(name))

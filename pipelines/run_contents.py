@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from pipelines.curves import curves
 from pipelines.data import LoadedData
 from pipelines.estimators import algorithm
 from pipelines.importance import permutation_importance
+from pipelines.learning_curve import Curve, learning_curves
 from pipelines.metrics import Scores
 from pipelines.packaging import (
     code_paths,
@@ -52,6 +53,8 @@ class Fitted:
     unseen: NDArray[np.bool_]
     """For which of the training rows there are such."""
     search: SearchResult | None = None
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """How the fit went, by the names of metrics."""
 
 
 def evaluation_files(
@@ -111,6 +114,24 @@ def evaluation_files(
     }
 
 
+def note_curves(request: TrainRequest, fitted: Fitted, prepared: Prepared) -> list[str]:
+    """Note in `fitted` how its fit went. A training is whole without: the answer is why there is nothing."""
+    deciding = metrics.find(request.settings.gate.metric or metrics.DECIDING[prepared.task], prepared.task)
+    try:
+        fitted.curves = learning_curves(
+            fitted.model,
+            prepared.X_test,
+            prepared.y[prepared.split.test],
+            prepared.task,
+            prepared.classes,
+            deciding.name,
+            seed=request.settings.split.seed,
+        )
+    except Exception as error:  # an estimator of somebody's own may do anything
+        return [f"no learning curve: {type(error).__name__}: {error}"]
+    return []
+
+
 def log_run(
     recorder: RunRecorder,
     request: TrainRequest,
@@ -147,7 +168,7 @@ def log_run(
         "mlflow.source.git.commit": code.commit or "",
         "workbench.git_dirty": str(code.is_dirty).lower() if code.commit else "",
     }
-    recorder.log(params, logged, tags)
+    recorder.log(params, logged, tags, fitted.curves)
     recorder.log_dataset(request.pipeline, data.manifest())
 
 

@@ -26,7 +26,7 @@ from pipelines.provenance import CodeState, code_state, installed_packages
 from pipelines.publish import load_champion, publish
 from pipelines.recorder import RunRecorder
 from pipelines.request import SEARCHING, STAGES, TrainEvent, TrainRequest, TrainResult
-from pipelines.run_contents import Fitted, evaluation_files, log_model, log_run
+from pipelines.run_contents import Fitted, evaluation_files, log_model, log_run, note_curves
 from pipelines.search import SearchResult
 from pipelines.searching import SEARCH_FILE, find_parameters
 from pipelines.settings import CostsSettings, PipelineSettings
@@ -95,6 +95,7 @@ class Training:
             y_test = prepared.y[prepared.split.test]
             measured = metrics.compute(names, prepared.task, y_test, scores)
             latency_ms = self._latency(fitted.model, prepared)
+            self._notes += note_curves(request, fitted, prepared)
             artifacts = evaluation_files(request, fitted, prepared, scores)
             if found is not None:
                 artifacts[SEARCH_FILE] = found.as_json()
