@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from store import ids as prediction_ids
 from store.errors import StorageError
 from store.fold import fold
 from store.layout import Layout
@@ -112,6 +113,14 @@ def test_a_stopped_fold_holds_nobody_up(layout: Layout, log: PredictionLog, log_
     assert ids_of(layout) == Counter(ids)
 
 
+@pytest.fixture
+def _ids_of_today() -> Iterator[None]:
+    """The ids of this process never go back in time; those of the tests that follow are of today again."""
+    yield
+    prediction_ids._source.reseed()
+
+
+@pytest.mark.usefixtures("_ids_of_today")
 def test_a_clock_that_jumps_loses_nothing_and_counts_everything(
     layout: Layout, log: PredictionLog, log_bikes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
