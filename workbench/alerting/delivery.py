@@ -96,16 +96,20 @@ def deliver_now(layout: Layout, settings: AlertSettings, *, project: str | None 
 
 
 def send_test(channels: Sequence[Channel], alert: Alert, project: str) -> list[Outcome]:
-    """Send `alert` to each channel at once, whatever is due; nothing is noted."""
-    found = []
-    for channel in channels:
-        message = message_of(project, [Notice(alert, "raised")], datetime.now(UTC))
+    """Send `alert` to all channels side by side, whatever is due; nothing is noted."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    message = message_of(project, [Notice(alert, "raised")], datetime.now(UTC))
+
+    def tell(channel: Channel) -> Outcome:
         try:
             channel.send(message)
-            found.append(Outcome(channel.name, 1))
         except DeliveryError as error:
-            found.append(Outcome(channel.name, 0, str(error)))
-    return found
+            return Outcome(channel.name, 0, str(error))
+        return Outcome(channel.name, 1)
+
+    with ThreadPoolExecutor(max(1, len(channels))) as threads:
+        return list(threads.map(tell, channels))
 
 
 def rules_of(settings: AlertSettings) -> Rules:

@@ -96,7 +96,7 @@ def show(invocation: Invocation, alert: str, as_json: bool) -> None:
             ("last seen", local_time(found.last_seen)),
             ("over", local_time(found.cleared_at) if found.cleared_at else MISSING),
             ("by", found.who or MISSING),
-            *((str(name), str(value)) for name, value in found.details.items()),
+            *((str(name), str(value)) for name, value in found.details.items() if value is not None),
         ]
     )
 
@@ -205,8 +205,8 @@ def _until(span: str) -> datetime:
     from store.errors import UsageError
 
     found = re.fullmatch(r"(\d{1,4})\s*([mhdw])", span.strip().lower())
-    if found is None:
-        raise UsageError(f"{span!r} is no length of time", "Write it as 30m, 2h, 3d or 1w.")
+    if found is None or not int(found[1]):
+        raise UsageError(f"{span!r} is no length of time", "Write it as 30m, 2h, 3d or 1w; --off ends it.")
     return datetime.now(UTC) + timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

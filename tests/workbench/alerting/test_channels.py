@@ -27,6 +27,7 @@ from workbench.alerting.channels import (
     WebhookChannel,
     channels_of,
 )
+from workbench.alerting.delivery import send_test
 from workbench.alerting.message import Message, format_of
 from workbench.alerting.settings import CommandSettings, SmtpSettings, WebhookSettings
 
@@ -207,6 +208,43 @@ def test_what_a_webhook_refuses_is_said_without_its_secret(receiver: Receiver) -
     with pytest.raises(DeliveryError, match="can't be reached") as unreachable:
         gone.send(a_message())
     assert "s3cret" not in str(unreachable.value)
+
+
+def test_an_answer_whose_body_never_ends_is_an_answer() -> None:
+    """Else the message would be sent again and again to a receiver that has it."""
+    over = threading.Event()
+
+    class Slow(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nta")
+            over.wait(30)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        WebhookChannel("webhook:slow", WebhookSettings(url=url, timeout=0.5)).send(a_message())
+        over.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_channels_are_tried_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    @dataclass
+    class Waiting:
+        name: str
+        timeout_s: float = 1.0
+
+        def send(self, message: Message) -> None:
+            both.wait()
+
+    outcomes = send_test([Waiting("a"), Waiting("b")], an_alert(), "shop")
+    assert [(one.channel, one.error) for one in outcomes] == [("a", None), ("b", None)]
 
 
 def test_a_command_gets_json_and_has_a_time_limit(tmp_path: Path) -> None:
