@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from serve.clerk_desk import FOLD_SECONDS, FoldingLog
+from serve.control import LOG_SECONDS
 from serve.systemd import notify
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ async def working_beside(
     clerk: Clerk | None,
     watchdog_s: float | None = None,
     losses: Callable[[], None] | None = None,
+    keep_log_small: Callable[[], None] | None = None,
 ) -> AsyncIterator[None]:
     """Do it while the block runs; each task has threads of its own and never waits on the event loop.
 
     Promotions are followed where there is a `host` to tell of them; `clerk` folds the log, where this process
     is the one to do it; `watchdog_s` is how often systemd wants to hear that the event loop turns; `losses`
-    is told to look for rows that could not be logged.
+    is told to look for rows that could not be logged, `keep_log_small` to look after the server's own log.
     """
     tasks = [asyncio.create_task(_follow(host, telemetry, keys, reload_seconds))]
     if watchdog_s is not None:
@@ -51,6 +53,8 @@ async def working_beside(
         tasks.append(asyncio.create_task(_keep_folding(clerk)))
     if losses is not None:
         tasks.append(asyncio.create_task(_keep_looking_for_losses(losses)))
+    if keep_log_small is not None:
+        tasks.append(asyncio.create_task(_keep_doing(keep_log_small, LOG_SECONDS)))
     try:
         yield
     finally:
@@ -92,6 +96,12 @@ async def _keep_looking_for_losses(look: Callable[[], None]) -> None:
             await asyncio.to_thread(look)
         except Exception:
             log.exception("the alert about lost predictions failed")
+
+
+async def _keep_doing(work: Callable[[], None], every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(work)
 
 
 async def _keep_saying_alive(every_s: float) -> None:

@@ -85,15 +85,6 @@ def keep_desk(desk: ClerkDesk, place: Workplace, link: socket.socket) -> None:
         desk.close()  # nobody is left to do it
 
 
-def has_terminal() -> bool:
-    """Whether a terminal can hang up on this process: then SIGHUP says that it did."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
-
-
 def kill(children: Sequence[Child], number: signal.Signals) -> None:
     """Send a signal to those that live."""
     for child in children:

@@ -14,9 +14,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from store.background import Background
+from store.bounded_logs import empty_when_full
 from store.errors import BusyError
 from store.layout import Layout
 
+LOG_SECONDS = 5.0
+"""How often a running server looks whether its log is too long (see `bound_log`)."""
 _SOCKET = "unix://"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
@@ -77,6 +80,14 @@ def connect(url: str, timeout_s: float) -> http.client.HTTPConnection:
 
 def log_path(layout: Layout) -> Path:
     return _background(layout).log_path
+
+
+def bound_log(layout: Layout) -> None:
+    """In a server that was started in the background: keep its log from filling the disk."""
+    path = log_path(layout)
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.fstat(2), path.stat()):
+            empty_when_full(path)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serve.control import ServerInfo, local_url, registered, socket_url
 from serve.lean_imports import import_model_libraries, limit_threads
@@ -27,6 +26,7 @@ from store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from serve.access import Access, KeyRing
+    from serve.endings import Ending
     from serve.hosting import ModelHost
     from serve.worker import Workplace
     from store.registry import Registry
@@ -59,15 +59,32 @@ def serve(
     *,
     on_ready: Callable[[ServerInfo], None] | None = None,
     on_key: Callable[[str], None] | None = None,
+    on_told: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests in progress are answered first.
+    """Serve until SIGTERM, ctrl-C or the end of the terminal; requests in progress are answered first.
 
     `on_ready` is called once predictions are answered, `on_key` with a key that was made because there was
-    none. Raises BusyError when the port is taken, UsageError for an address beyond loopback without a key,
-    WorkbenchError for what prevents a start; a model that can't be loaded doesn't.
+    none, `on_told` as soon as a signal says to end, within its handler. Raises KeyboardInterrupt after all
+    has ended by ctrl-C; BusyError when the port is taken, UsageError for an address beyond loopback without a
+    key, WorkbenchError for what prevents a start; a model that can't be loaded doesn't.
     """
+    from serve.endings import Ending
+
     limit_threads()
     _log_to_stderr()
+    ending = Ending(on_told)
+    with ending.heeded():
+        _serve(config, ending, on_ready, on_key)
+    if ending.was_interrupted:
+        raise KeyboardInterrupt
+
+
+def _serve(
+    config: ServerConfig,
+    ending: Ending,
+    on_ready: Callable[[ServerInfo], None] | None,
+    on_key: Callable[[str], None] | None,
+) -> None:
     from serve.access import is_loopback, open_keys
     from serve.board import Board
     from serve.local_key import local_key
@@ -137,9 +154,9 @@ def serve(
             _journal(layout, "server_started", info)
             try:
                 if config.settings.workers > 1:
-                    Supervisor(place, listeners, registry_layout, ready).run()
+                    Supervisor(place, listeners, registry_layout, ready, ending).run()
                 else:
-                    _answer_alone(place, listeners[0], ready)
+                    _answer_alone(place, listeners[0], ready, ending)
             finally:
                 _journal(layout, "server_stopped", info)
 
@@ -258,10 +275,12 @@ def _host(config: ServerConfig, registry: Registry, *, is_written: bool) -> Mode
     return host
 
 
-def _answer_alone(place: Workplace, listener: socket.socket, ready: Callable[[], None]) -> None:
+def _answer_alone(
+    place: Workplace, listener: socket.socket, ready: Callable[[], None], ending: Ending
+) -> None:
     """Be the one worker, with a clerk of its own."""
-    from serve.children import has_terminal
     from serve.clerk import CLOSE_SECONDS, Clerk
+    from serve.endings import ends_on_hangup, heed_no_hangup
     from serve.systemd import notify, watchdog_interval_s
     from serve.worker import Duties, answer_until_told
 
@@ -272,40 +291,18 @@ def _answer_alone(place: Workplace, listener: socket.socket, ready: Callable[[],
         clerk=clerk,
         folding=clerk,
         on_started=ready,
-        reloads_on_hangup=not has_terminal(),
+        on_told=ending.begin,
+        reloads_on_hangup=not ends_on_hangup(),
         watchdog_s=watchdog_interval_s(),
     )
-    with _quiet_signals():
-        try:
-            answer_until_told(place, listener, duties)
-        finally:
-            notify("STOPPING=1")
-            if clerk is not None:
-                clerk.close(min(CLOSE_SECONDS, duties.deadline.left_s() / 2))
-            duties.deadline.over()
-
-
-@contextmanager
-def _quiet_signals() -> Iterator[None]:
-    """Let the server's end by a signal be an ordinary one.
-
-    uvicorn drains on SIGTERM and SIGINT and then raises the signal again for whoever had it before; by
-    default that would end the process before the log is closed.
-    """
     try:
-        before = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not the main thread, where signals never arrive
-        yield
-        return
-    try:
-        yield
+        answer_until_told(place, listener, duties)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ignore(_number: int, _frame: Any) -> None:
-    """Signals during the last steps change nothing: they are short."""
+        heed_no_hangup()
+        notify("STOPPING=1")
+        if clerk is not None:
+            clerk.close(min(CLOSE_SECONDS, duties.deadline.left_s() / 2))
+        duties.deadline.over()
 
 
 def _journal(layout: Layout | None, what: str, info: ServerInfo) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +25,7 @@ from serve.admin import AdminDesk
 from serve.app import Services, create_app
 from serve.background import working_beside
 from serve.connection import connection_class
+from serve.control import bound_log
 from serve.daemon_threads import DaemonThreads, leave_behind
 from serve.drift_view import DriftView
 from serve.gate import AdminSide
@@ -127,7 +129,10 @@ class Duties:
     """Whether it began with other models than the worker before it."""
     ignores_interrupt: bool = False
     """Whether ctrl-C is the parent's to handle."""
-    reloads_on_hangup: bool = False
+    on_told: Callable[[int], None] = lambda _number: None
+    """Called with the signal that says to end; within its handler."""
+    reloads_on_hangup: bool = True
+    """Whether SIGHUP asks for a look at the registry; else it says to end."""
     watchdog_s: float | None = None
     deadline: Deadline = field(default_factory=Deadline)
 
@@ -164,13 +169,18 @@ class _Server(uvicorn.Server):
         return is_over or (self._is_retiring and not self.server_state.connections)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        if not (self._duties.ignores_interrupt and sig == signal.SIGINT):
-            self._duties.deadline.begin(self._drain_seconds)
-            super().handle_exit(sig, frame)
+        # uvicorn's own would raise the signal again at the end, when there is still something to close.
+        if self._duties.ignores_interrupt and sig == signal.SIGINT:
+            return
+        self._duties.on_told(sig)
+        self._duties.deadline.begin(self._drain_seconds)
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
 
 def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties) -> None:
-    """Answer on a listening socket until SIGTERM or SIGINT; what is in progress is answered first."""
+    """Answer on a listening socket until a signal says to end; what is in progress is answered first."""
     settings, layout, host = place.config.settings, place.layout, place.host
     telemetry = Telemetry(place.board, duties.slot)
     telemetry.watch(host.ordered, lambda: _spool_bytes(layout))
@@ -226,6 +236,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
                 clerk=duties.folding,
                 watchdog_s=duties.watchdog_s,
                 losses=_loss_watch(layout, telemetry, prediction_log),
+                keep_log_small=None if layout is None or duties.parent else partial(bound_log, layout),
             )
             async with beside:
                 yield
@@ -272,7 +283,7 @@ def _loss_watch(
 
 
 def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, server: _Server) -> None:
-    """Heed the parent's word and its end, and reload on SIGHUP."""
+    """Heed the parent's word and its end, and SIGHUP."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -298,9 +309,11 @@ def _listen_to_others(host: ModelHost, telemetry: Telemetry, duties: Duties, ser
         log.warning("the server's parent process is gone: this worker ends, too")
         server.should_exit = True
 
-    if duties.reloads_on_hangup:
-        with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
+    with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
+        if duties.reloads_on_hangup:
             loop.add_signal_handler(signal.SIGHUP, start_reload)
+        else:
+            loop.add_signal_handler(signal.SIGHUP, server.handle_exit, signal.SIGHUP, None)
     if duties.parent is not None:
         loop.add_reader(duties.parent, parent_said)
 

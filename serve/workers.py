@@ -22,9 +22,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from serve.children import DESK, SIGNALS, Child, be_child, cause, has_terminal, ignore, keep_desk, kill
+from serve.children import DESK, SIGNALS, Child, be_child, cause, ignore, keep_desk, kill
 from serve.clerk import CLOSE_SECONDS
 from serve.clerk_desk import ClerkDesk, RemoteClerk
+from serve.control import LOG_SECONDS, bound_log
+from serve.endings import Ending, ends_on_hangup
 from serve.following import Follower
 from serve.ports import Listeners
 from serve.systemd import notify, watchdog_interval_s
@@ -58,11 +60,14 @@ class Supervisor:
         listeners: Sequence[socket.socket],
         registry_layout: Any,
         on_ready: Callable[[], None],
+        ending: Ending,
     ) -> None:
         self._place = place
         self._listeners = Listeners(listeners)
         self._registry_layout = registry_layout
         self._on_ready = on_ready
+        self._ending = ending
+        self._ends_on_hangup = ends_on_hangup()
         self._desk = ClerkDesk() if place.layout is not None else None
         slots = [*range(place.config.settings.workers), *([DESK] if self._desk is not None else [])]
         self._children = {slot: Child(slot) for slot in slots}
@@ -82,7 +87,7 @@ class Supervisor:
         self._wishes: set[signal.Signals] = set()
 
     def run(self) -> None:
-        """Return after the workers have ended, on SIGTERM or SIGINT.
+        """Return after the workers have ended, on a signal.
 
         Raises WorkbenchError when they can't start in the first place.
         """
@@ -90,7 +95,7 @@ class Supervisor:
         gc.freeze()  # what is shared stays untouched, and so shared
         with self._catching_signals() as wakeup:
             watchdog_s = watchdog_interval_s()
-            alive_at = 0.0
+            alive_at = bounded_at = 0.0
             while not self._is_stopping:
                 if self._is_announced and self._follower is not None:
                     self._follower.step()
@@ -100,6 +105,9 @@ class Supervisor:
                 if watchdog_s is not None and time.monotonic() - alive_at >= min(watchdog_s, 1.0):
                     alive_at = time.monotonic()
                     notify("WATCHDOG=1")
+                if self._place.layout is not None and time.monotonic() - bounded_at >= LOG_SECONDS:
+                    bounded_at = time.monotonic()
+                    bound_log(self._place.layout)
             self._stop(wakeup)
         if self._desk is not None:
             self._desk.close()
@@ -214,7 +222,6 @@ class Supervisor:
             follows_registry=self._follower is None,
             is_successor=child.slot in self._successors,
             ignores_interrupt=True,
-            reloads_on_hangup=True,
         )
         # uvicorn closes the sockets that it is given.
         answer_until_told(replace(place, registry=registry), self._listeners.only(child.slot), duties)
@@ -276,8 +283,10 @@ class Supervisor:
 
     def _heed_signals(self) -> None:
         wishes, self._wishes = self._wishes, set()
-        if wishes & {signal.SIGTERM, signal.SIGINT} or (signal.SIGHUP in wishes and has_terminal()):
+        endings = {signal.SIGTERM, signal.SIGINT} | ({signal.SIGHUP} if self._ends_on_hangup else set())
+        if told := wishes & endings:
             self._is_stopping = True
+            self._ending.begin(min(told))
         elif signal.SIGHUP in wishes:
             log.info("SIGHUP: every worker looks at the registry again")
             self._look_again()

@@ -42,6 +42,24 @@ def rotate(path: Path, most_bytes: int = MOST_BYTES) -> bool:
     return True
 
 
+def empty_when_full(path: Path, most_bytes: int = MOST_BYTES) -> bool:
+    """Copy a log that is full to `NAME.1` and empty it; True where it was.
+
+    For a log that several processes write for as long as they live: each must append. What is written at
+    this very moment may be lost.
+    """
+    try:
+        if path.stat().st_size < most_bytes:
+            return False
+        copy = path.with_name(f"{path.name}.1")
+        with path.open("rb") as full, copy.open("wb") as kept:
+            shutil.copyfileobj(full, kept, 1 << 20)
+        os.truncate(path, 0)
+    except OSError:
+        return False
+    return True
+
+
 def cut_middle(path: Path, most_bytes: int = JOB_LOG_BYTES) -> bool:
     """Leave of a log that is too long its beginning and its end; True where it was.
 

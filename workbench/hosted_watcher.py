@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from store.background import end
@@ -18,6 +20,8 @@ log = logging.getLogger("workbench.watch")
 
 PARENT = "WORKBENCH_WATCH_PARENT"
 """Variable with the pid of the process that a watcher ends with."""
+_LEAST_S = 0.5
+"""What it has to end in where its host took all the time."""
 
 
 class HostedWatcher:
@@ -26,19 +30,36 @@ class HostedWatcher:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._child: subprocess.Popen[bytes] | None = None
+        self._told_at: float | None = None
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="watcher", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the watcher that was started here; one that ran before is left alone."""
+    def tell(self) -> None:
+        """Ask the watcher that was started here to end, and don't wait. Safe in a signal handler."""
+        if self._told_at is not None:
+            return
+        self._told_at = time.monotonic()
         self._is_stopping.set()
+        child = self._child
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                child.terminate()
+
+    def stop(self, patience_s: float) -> None:
+        """End it; one that ran before is left alone.
+
+        One that is still there `patience_s` after it was told is killed, which loses no file and no job: what
+        it was doing is done again.
+        """
+        self.tell()
+        assert self._told_at is not None
         if self._thread.is_alive():
-            self._thread.join(30)
+            self._thread.join()  # it waits for nothing but this
         if self._child is not None:
-            end(self._child, timeout_s=30)
+            end(self._child, timeout_s=max(_LEAST_S, self._told_at + patience_s - time.monotonic()))
 
     def _supervise(self) -> None:
         process, wait_s = watcher_process(self._project.layout), 1.0

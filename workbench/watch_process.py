@@ -38,7 +38,8 @@ def watch(
     on_ready: Callable[[WatcherInfo], None] | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Watch the project's data until SIGTERM or SIGINT, or once. Raises BusyError naming a watcher that runs.
+    """Watch the project's data until SIGTERM or SIGINT, or once. Raises BusyError naming a watcher that runs,
+    and KeyboardInterrupt after all has ended by SIGINT.
 
     `clock` is the time of day that schedules go by.
     Sets signal handlers, so it belongs into the main thread of a process of its own.
@@ -72,11 +73,13 @@ def watch(
             on_round=describe,
             clock=clock,
         )
-        with _ended_by_signals(loop):
+        with _ended_by_signals(loop) as heard:
             if is_once:
                 loop.run_once()
             else:
                 loop.run()
+        if signal.SIGINT in heard:
+            raise KeyboardInterrupt
 
 
 class CurrentProject:
@@ -188,8 +191,12 @@ def _alone(process: Background) -> Iterator[None]:
 
 
 @contextmanager
-def _ended_by_signals(loop: WatchLoop) -> Iterator[None]:
-    def end(*_: object) -> None:
+def _ended_by_signals(loop: WatchLoop) -> Iterator[list[int]]:
+    """Yields the signals that came."""
+    heard: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        heard.append(number)
         loop.stop()
 
     numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -198,7 +205,7 @@ def _ended_by_signals(loop: WatchLoop) -> Iterator[None]:
         if number != signal.SIGHUP or handler is signal.SIG_DFL:
             signal.signal(number, end)
     try:
-        yield
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -44,7 +44,9 @@ def test_a_killed_server_is_not_running(project: Any, flower_data: Any, running:
         assert running_server(project.layout) is None
 
 
-def test_a_background_server_lives_in_a_session_of_its_own(project: Any, flower_data: Any) -> None:
+def test_a_background_server_lives_in_a_session_of_its_own_and_keeps_its_log_short(
+    project: Any, flower_data: Any, wait_until: Any
+) -> None:
     X, y = flower_data
     project.add("two", LogisticRegression().fit(X, y))
     (project.root / "workbench.toml").write_text('[project]\nname = "test"\n')
@@ -57,6 +59,9 @@ def test_a_background_server_lives_in_a_session_of_its_own(project: Any, flower_
         assert os.getsid(info.pid) == info.pid
         assert waits
         assert start_background(project.root) == info
+        with log_path(project.layout).open("ab") as log:
+            log.write(b"told again and again\n" * 300_000)
+        wait_until(lambda: log_path(project.layout).stat().st_size < 1_000, "a log that is short again")
     finally:
         assert stop_server(project.layout)
 

@@ -151,7 +151,7 @@ def test_the_end_is_told_to_systemd_and_requests_in_progress_are_answered(
         manager.settimeout(30)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "200000")
-        with running(logged_project, settings={"workers": 2}) as server:
+        with running(logged_project, settings={"workers": 2, "access_log": "access.log"}) as server:
             told = {manager.recv(1000) for _ in range(3)}
             assert f"READY=1\nSTATUS=Serving on {server.url}".encode() in told
             assert b"WATCHDOG=1" in told
@@ -171,6 +171,9 @@ def test_the_end_is_told_to_systemd_and_requests_in_progress_are_answered(
                 client.sendall(body[5:])
                 assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
             assert server.process.wait(30) == 0
+    # What each worker still had to write is written.
+    lines = (logged_project.root / "access.log").read_text().splitlines()
+    assert sum('"path":"/predict"' in line for line in lines) == 1
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")

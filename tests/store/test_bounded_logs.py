@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from store.bounded_logs import cut_middle, prune_jobs, rotate
+from store.bounded_logs import cut_middle, empty_when_full, prune_jobs, rotate
 from store.jobs import add_job, update_job
 from store.layout import Layout
 
@@ -43,6 +43,20 @@ def test_a_log_with_room_and_one_that_is_not_there_are_left_alone(tmp_path: Path
     assert not cut_middle(log)
     assert not cut_middle(tmp_path / "none")
     assert log.read_text() == "short"
+
+
+def test_all_who_append_to_a_log_go_on_where_it_was_emptied(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    with log.open("ab", buffering=0) as parent, log.open("ab", buffering=0) as child:
+        parent.write(b"one\n" * 100)
+        child.write(b"two\n")
+        assert not empty_when_full(log, most_bytes=1_000)
+        assert empty_when_full(log, most_bytes=400)
+        child.write(b"three\n")
+        parent.write(b"four\n")
+    assert log.read_text() == "three\nfour\n"
+    assert (tmp_path / "server.log.1").read_text() == "one\n" * 100 + "two\n"
+    assert not empty_when_full(tmp_path / "none")
 
 
 def test_a_job_that_prints_without_end_keeps_its_beginning_and_end(tmp_path: Path) -> None:

@@ -9,10 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import contextmanager
 
 import pytest
+
+from store.layout import Layout
+from workbench.watching import running_watcher
 
 
 @contextmanager
@@ -55,7 +59,7 @@ def test_it_says_where_it_serves_and_status_sees_it(workbench, project):
         assert {"host", "port", "started_at"} <= server.keys()
         assert url in workbench("status").out
         command.send_signal(signal.SIGINT)
-        assert command.wait(30) == 0
+        assert command.wait(30) == 130
     assert workbench("status", "--json").json["server"] is None
     assert [event["what"] for event in workbench("events", "--json").json] == [
         "server_started",
@@ -71,6 +75,19 @@ def test_a_taken_port_says_so_and_offers_another(workbench, project):
     assert str(port) in result.err
     assert "--port" in result.err.replace(str(port), "", 1)
     assert result.err.count("\n") == 1
+
+
+def test_its_watcher_ends_with_it_even_where_it_is_stuck(project):
+    variables = {"WORKBENCH_SERVE__DRAIN_SECONDS": "1"}
+    with serving("--port", "0", "--watch", cwd=project, **variables) as (_, command):
+        layout = Layout.of(project)
+        deadline = time.monotonic() + 60
+        while (watcher := running_watcher(layout)) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(watcher.pid, signal.SIGSTOP)
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(20) == 0
+        assert running_watcher(layout) is None
 
 
 @pytest.mark.slow

@@ -106,6 +106,17 @@ def test_one_watcher_a_project_pauses_goes_on_and_ends(layout: Layout) -> None:
     assert not stop_watcher(layout)
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_ctrl_c_is_told_from_a_stop(layout: Layout, number: signal.Signals, code: int) -> None:
+    command = [sys.executable, "-m", "workbench", "-C", str(layout.root), "watch"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stderr is not None
+        assert "Watching" in watcher.stderr.readline()
+        watcher.send_signal(number)
+        assert watcher.wait(30) == code
+    assert running_watcher(layout) is None
+
+
 @pytest.mark.slow
 def test_a_watcher_killed_during_a_job_loses_neither_job_nor_file(layout: Layout) -> None:
     (layout.root / "data/a.csv").write_text(ROWS)

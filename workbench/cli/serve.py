@@ -86,9 +86,9 @@ def serve(
         watcher.start()
 
     try:
-        run_server(config, on_ready=ready, on_key=_show_key)
+        run_server(config, on_ready=ready, on_key=_show_key, on_told=watcher.tell)
     finally:
-        watcher.stop()
+        watcher.stop(patience_s=config.settings.drain_seconds)
 
 
 def _project(invocation: Invocation, options: Mapping[str, Any], uri: str | None) -> tuple[Project, bool]:
