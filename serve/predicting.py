@@ -233,11 +233,9 @@ class Predictor:
             prediction_ids=ids,
             predicted_at=datetime.now(UTC),
             predictions=predictions.prediction,
-            probability=None if probability is None else probability.tolist(),
+            probability=probability,
             # For two classes the one number says it all.
-            probabilities=probabilities.tolist()
-            if probabilities is not None and probability is None
-            else None,
+            probabilities=probabilities if probability is None else None,
             classes=model.loaded.classes,
             numeric=batch.numeric,
             categorical=batch.categorical,

@@ -166,9 +166,9 @@ class QuickLane:
             ids,
             time.time_ns() // 1_000,
             predictions.prediction,
-            None if probability is None else probability.tolist(),
+            probability,
             # For two classes the one number says it all.
-            probabilities.tolist() if probabilities is not None and probability is None else None,
+            probabilities if probability is None else None,
             batch.numeric,
             batch.categorical,
             latencies,

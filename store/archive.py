@@ -18,7 +18,7 @@ from store.batches import Batch
 from store.errors import StorageError
 from store.ids import new_prediction_ids
 from store.layout import Layout
-from store.spool import list_segments, read_chunks
+from store.segments import list_segments, read_chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa

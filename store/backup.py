@@ -21,7 +21,7 @@ from store.database import HeldError, reading
 from store.errors import BusyError, DataError, NotFoundError, StorageError, UsageError
 from store.layout import SETTINGS_FILE, Layout
 from store.locks import lock_holder, locked
-from store.spool import list_segments, lock_if_complete
+from store.segments import list_segments, lock_if_complete
 
 FORMAT = 1
 MANIFEST = "manifest.json"

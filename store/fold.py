@@ -33,8 +33,8 @@ from store.layout import Layout
 from store.locks import locked
 from store.rebuild import Rebuilt, drop_old, rebuild
 from store.recounting import needs_recount, recount_some
+from store.segments import list_segments, lock_if_complete, read_chunks
 from store.settings import StoreSettings
-from store.spool import list_segments, lock_if_complete, read_chunks
 from store.views import LABELS, model_view, quoted, view_names
 
 if TYPE_CHECKING:

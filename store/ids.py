@@ -29,6 +29,8 @@ class _Source:
         self._counter = secrets.randbits(39)
         self._millisecond = 0
         self._prefix = ""
+        self._head = ""
+        self._head_of = -1
 
     def take(self, count: int) -> list[str]:
         with self._lock:
@@ -36,20 +38,25 @@ class _Source:
             if millisecond > self._millisecond:
                 self._millisecond = millisecond
                 self._prefix = _encode(millisecond, _TIME_LENGTH)
+                self._head_of = -1
             first = self._counter
             self._counter = first + count
-            prefix = self._prefix
-        ids: list[str] = []
-        while count:
             # All of a thousand that follow each other share their beginning.
-            last_pair = first & 1023
-            taken = min(count, 1024 - last_pair)
-            pairs = (first >> 30 & 1023, first >> 20 & 1023, first >> 10 & 1023)
-            head = prefix + "".join([_PAIRS[pair] for pair in pairs])
-            ids += [head + pair for pair in _PAIRS[last_pair : last_pair + taken]]
-            first += taken
-            count -= taken
+            if self._head_of != first >> 10:
+                self._head, self._head_of = _head(self._prefix, first), first >> 10
+            head, prefix = self._head, self._prefix
+        last_pair = first & 1023
+        ids = [head + pair for pair in _PAIRS[last_pair : last_pair + count]]
+        while len(ids) < count:
+            at = first + len(ids)
+            head = _head(prefix, at)
+            ids += [head + pair for pair in _PAIRS[: count - len(ids)]]
         return ids
+
+
+def _head(prefix: str, number: int) -> str:
+    """All but the last pair of an id."""
+    return prefix + _PAIRS[number >> 30 & 1023] + _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023]
 
 
 def _encode(number: int, length: int) -> str:

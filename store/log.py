@@ -17,8 +17,9 @@ from store.records import (
     encode_predictions,
     encode_schema,
 )
+from store.segments import frame
 from store.settings import StoreSettings
-from store.spool import SpoolWriter, frame
+from store.spool import SpoolWriter
 
 __all__ = ["FeatureSchema", "PredictionLog", "new_prediction_ids"]
 

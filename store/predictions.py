@@ -28,7 +28,7 @@ from store.ids import is_prediction_id
 from store.layout import Layout
 from store.read_only_sql import check_read_only, one_line
 from store.records import decode
-from store.spool import list_segments, read_chunks
+from store.segments import list_segments, read_chunks
 from store.views import LABELS, model_view, quoted, view_names
 
 if TYPE_CHECKING:

@@ -1,8 +1,7 @@
-"""The spool: append-only segment files of checksummed lines, one writer each, until the fold takes them.
+"""Writing the spool: append-only files of checksummed lines, one writer each, until a fold takes them.
 
-A line is eight hexadecimal digits of CRC-32, a space, the payload and a newline; a payload never holds a
-newline. While its writer lives it holds an `flock` on its segment, so anybody can tell a segment that
-may still grow from one that is complete. A segment takes its `.seg` name only once it is locked.
+While its writer lives it holds an `flock` on its segment, so anybody can tell a segment that may still grow
+from one that is complete. A segment takes its `.seg` name only once it is locked.
 """
 
 from __future__ import annotations
@@ -11,15 +10,13 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
-from zlib import crc32
 
 from store.ids import new_prediction_ids
+from store.segments import SUFFIX
 
-SUFFIX = ".seg"
 NEW_SUFFIX = ".new"
 ROTATE_BYTES = 32 * 1024 * 1024
 ROTATE_SECONDS = 300.0
@@ -29,21 +26,16 @@ _SPACE_CHECK_SECONDS = 1.0
 _SPACE_CHECK_BYTES = 4 * 1024 * 1024
 
 
-def frame(payload: bytes) -> bytes:
-    """`payload` as a line of the spool."""
-    return b"%08x %b\n" % (crc32(payload), payload)
+_forks = 0
+"""How many forks lie between this process and the one that imported this; asking for the pid takes longer."""
 
 
-def unframe(line: bytes) -> bytes | None:
-    """The payload of a line without its newline; None where the line is damaged."""
-    if len(line) < 10 or line[8:9] != b" ":
-        return None
-    try:
-        expected = int(line[:8], 16)
-    except ValueError:
-        return None
-    payload = line[9:]
-    return payload if crc32(payload) == expected else None
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
 
 
 class DiskFullError(OSError):
@@ -75,7 +67,7 @@ class SpoolWriter:
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
+        self._forks = _forks
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
         self._descriptor: int | None = None
@@ -87,24 +79,39 @@ class SpoolWriter:
         self._space_checked_at = float("-inf")
         self._space_left_to_check = 0
         self._declared: set[str] = set()
+        self._last_declared: Sequence[tuple[str, bytes]] | None = None
 
     def append(self, lines: Sequence[bytes], declarations: Sequence[tuple[str, bytes]] = ()) -> None:
         """Append framed lines; a declaration (key, framed line) goes before them, once in each segment."""
-        if self._pid != os.getpid():
+        if self._forks != _forks:
             self._leave_to_parent()
         with self._lock:
             now = time.monotonic()
-            descriptor = self._segment(now)
-            missing = [one for one in declarations if one[0] not in self._declared]
+            descriptor = self._descriptor
+            if (
+                descriptor is None
+                or self._size >= self._rotate_bytes
+                or now - self._opened_at > self._rotate_seconds
+            ):
+                descriptor = self._next_segment(now)
+            missing: list[tuple[str, bytes]] = []
+            if declarations is not self._last_declared:
+                missing = [one for one in declarations if one[0] not in self._declared]
             if missing:
                 lines = [*(line for _, line in missing), *lines]
             data = lines[0] if len(lines) == 1 else b"".join(lines)
-            self._space_left_to_check -= len(data)
+            size = len(data)
+            self._space_left_to_check -= size
             if self._space_left_to_check <= 0 or now - self._space_checked_at >= _SPACE_CHECK_SECONDS:
-                self._check_space(len(data), now)
-            self._write(descriptor, data)
-            for key, _ in missing:
-                self._declared.add(key)
+                self._check_space(size, now)
+            done = os.write(descriptor, data)
+            if done < size:
+                self._write_rest(descriptor, data, done)
+            self._size += size
+            self._written += size
+            if missing:
+                self._declared.update(key for key, _ in missing)
+                self._last_declared = declarations
             written = self._written
         if self._fsync:
             self._flush(written)
@@ -116,18 +123,14 @@ class SpoolWriter:
 
     close = rotate
 
-    def _write(self, descriptor: int, data: bytes) -> None:
-        done = os.write(descriptor, data)
-        if done < len(data):
-            try:
-                while done < len(data):
-                    done += os.write(descriptor, data[done:])
-            except OSError:
-                # The start of a line must not precede the next one.
-                os.ftruncate(descriptor, self._size)
-                raise
-        self._size += len(data)
-        self._written += len(data)
+    def _write_rest(self, descriptor: int, data: bytes, done: int) -> None:
+        try:
+            while done < len(data):
+                done += os.write(descriptor, data[done:])
+        except OSError:
+            # The start of a line must not precede the next one.
+            os.ftruncate(descriptor, self._size)
+            raise
 
     def _flush(self, upto: int) -> None:
         """Have the disk hold the first `upto` bytes: whoever comes first flushes for all that wait."""
@@ -149,11 +152,9 @@ class SpoolWriter:
                     os.close(descriptor)
             self._flushed = written
 
-    def _segment(self, now: float) -> int:
-        if self._descriptor is not None:
-            if self._size < self._rotate_bytes and now - self._opened_at <= self._rotate_seconds:
-                return self._descriptor
-            self._close_segment()
+    def _next_segment(self, now: float) -> int:
+        """End the segment, if there is one, and begin another."""
+        self._close_segment()
         name = f"{new_prediction_ids(1)[0]}-{self._writer}"
         self._folder.mkdir(parents=True, exist_ok=True)
         new = self._folder / (name + NEW_SUFFIX)
@@ -168,6 +169,7 @@ class SpoolWriter:
             raise
         self._descriptor, self._size, self._opened_at = descriptor, 0, now
         self._declared.clear()
+        self._last_declared = None
         return descriptor
 
     def _close_segment(self) -> None:
@@ -215,74 +217,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@dataclass
-class Chunk:
-    """Lines of one segment: the good payloads, where they end, and what was damaged."""
-
-    start: int
-    end: int
-    payloads: list[bytes] = field(default_factory=list)
-    damaged: list[bytes] = field(default_factory=list)
-
-
-def list_segments(folder: Path) -> list[Path]:
-    """The segments, oldest first."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(SUFFIX))
-    except FileNotFoundError:
-        return []
-    return [folder / name for name in names]
-
-
-def read_chunks(
-    path: Path, start: int = 0, *, chunk_bytes: int = 4 << 20, whole: bool = False
-) -> Iterator[Chunk]:
-    """Yield the segment's lines from byte `start` on, some megabytes at a time.
-
-    Only complete lines are read, unless the segment is `whole` (its writer is gone): then an incomplete
-    last line counts as damaged. A segment that vanishes meanwhile simply ends.
-    """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        file.seek(start)
-        rest = b""
-        while True:
-            data = file.read(chunk_bytes)
-            lines = (rest + data).split(b"\n")
-            rest = lines.pop()
-            if not data and whole and rest:
-                lines, rest = [rest], b""
-            chunk = Chunk(start, start)
-            for line in lines:
-                payload = unframe(line)
-                if payload is None:
-                    chunk.damaged.append(line)
-                else:
-                    chunk.payloads.append(payload)
-                chunk.end += len(line) + 1
-            if whole and not data:
-                chunk.end = min(chunk.end, file.tell())
-            if lines:
-                yield chunk
-                start = chunk.end
-            if not data:
-                return
-
-
-def lock_if_complete(path: Path) -> int | None:
-    """A descriptor that locks a segment whose writer is gone; None while it may still grow."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -13,8 +13,8 @@ from pathlib import Path
 from store.errors import StorageError
 from store.layout import Layout
 from store.log import PredictionLog
+from store.segments import list_segments
 from store.settings import StoreSettings
-from store.spool import list_segments
 
 _LEFT_BEHIND_S = 86_400.0
 

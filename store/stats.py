@@ -12,7 +12,7 @@ from store.layout import Layout
 from store.predictions import ModelCount, PredictionReader
 from store.profile import Profile
 from store.references import published_references
-from store.spool import list_segments, read_chunks
+from store.segments import list_segments, read_chunks
 
 
 @dataclass(frozen=True)

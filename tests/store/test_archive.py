@@ -17,8 +17,8 @@ from store.layout import Layout
 from store.log import PredictionLog
 from store.predictions import PredictionReader
 from store.rebuild import drop_old
+from store.segments import list_segments
 from store.settings import StoreSettings
-from store.spool import list_segments
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 

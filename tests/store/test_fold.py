@@ -19,8 +19,8 @@ from store.fold import fold
 from store.layout import Layout
 from store.log import PredictionLog
 from store.predictions import PredictionReader
+from store.segments import frame, list_segments
 from store.settings import StoreSettings
-from store.spool import frame, list_segments
 
 SETTINGS = StoreSettings()
 WRITER = """

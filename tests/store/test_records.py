@@ -101,16 +101,37 @@ def test_numpy_arrays_are_taken_as_they_are(order: Any, dtype: str) -> None:
 doubles = st.lists(st.lists(st.floats(), min_size=3, max_size=3), min_size=1, max_size=5)
 
 
-@given(st.lists(doubles, min_size=1, max_size=4), st.sampled_from(["C", "F"]))
-def test_an_array_of_doubles_comes_back_bit_for_bit(requests: list[list[list[float]]], order: Any) -> None:
+@given(st.lists(doubles, min_size=1, max_size=4), st.sampled_from(["C", "F"]), st.booleans())
+def test_arrays_of_doubles_come_back_bit_for_bit(
+    requests: list[list[list[float]]], order: Any, is_regression: bool
+) -> None:
+    arrays = [np.array(rows, order=order) for rows in requests]
     payloads = [
-        payload for rows in requests for payload in encode(len(rows), numeric=np.array(rows, order=order))
+        payload
+        for rows in arrays
+        for payload in encode(
+            len(rows),
+            numeric=rows,
+            predictions=rows[:, 1] if is_regression else [0] * len(rows),
+            probability=None if is_regression else rows[:, 2],
+            probabilities=rows[:, :2],
+        )
     ]
-    expected = [row for rows in requests for row in rows]
+    expected = np.concatenate(arrays)
 
-    found = [row["numeric"] for row in rows_of(payloads)]
+    found = rows_of(payloads)
 
-    assert np.array(found).tobytes() == np.array(expected).tobytes()
+    assert all(b"\n" in payload for payload in payloads)
+    assert np.array([row["numeric"] for row in found]).tobytes() == expected.tobytes()
+    if is_regression:
+        assert np.array([row["prediction"] for row in found]).tobytes() == expected[:, 1].tobytes()
+    else:
+        assert [row["probability"] for row in found] == without_nan(expected[:, 2])
+    assert [row["probabilities"] for row in found] == [without_nan(row) for row in expected[:, :2]]
+
+
+def without_nan(values: Any) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in values]
 
 
 def test_requests_that_share_a_line_keep_what_is_theirs() -> None:
@@ -248,6 +269,9 @@ def test_a_schema_knows_where_each_feature_is() -> None:
     ]
 
 
+BLOCK_OF_ONE = b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a"],"y":[1],'
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -260,8 +284,15 @@ def test_a_schema_knows_where_each_feature_is() -> None:
         b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a","b"],"y":[1]}',
         b'{"k":"p","m":"m","v":"x","s":"s","t":0,"l":0,"r":"","i":["a"],"y":[1]}',
         b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":[0],"r":"","i":["a","b"],"y":[1,2]}',
-        b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a","b"],"y":[1,2],"x64":"AAAAAAAA8D8="}',
-        b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a"],"y":[1],"x64":7}',
+        BLOCK_OF_ONE + b'"b":[["x",1]]}\n' + bytes(16),
+        BLOCK_OF_ONE + b'"b":[["x",1]]}',
+        BLOCK_OF_ONE + b'"b":[["x",0]]}\n' + bytes(8),
+        BLOCK_OF_ONE + b'"b":[["p",1]]}\n' + bytes(8),
+        BLOCK_OF_ONE + b'"b":[["q",1]]}\n' + bytes(8),
+        BLOCK_OF_ONE + b'"b":[7]}\n' + bytes(8),
+        BLOCK_OF_ONE + b'"b":{"x":1}}\n' + bytes(8),
+        BLOCK_OF_ONE + b'"b":[["x","1"]]}\n' + bytes(8),
+        BLOCK_OF_ONE + b'"c":[["c"]]}\n' + bytes(8),
         b'{"k":"f","t":0,"rows":[["a"]]}',
         b'{"k":"s","s":"x","names":["a"],"kinds":["odd"]}',
     ],

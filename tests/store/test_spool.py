@@ -8,92 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from store import spool
-from store.spool import SpoolWriter, frame, list_segments, lock_if_complete, read_chunks, unframe
-
-payloads = st.binary(min_size=1, max_size=200).filter(lambda data: b"\n" not in data)
+from store.segments import frame, list_segments, lock_if_complete, read_chunks
+from store.spool import SpoolWriter
 
 
 def contents(folder: Path, *, whole: bool = False) -> list[bytes]:
     return [
         p for segment in list_segments(folder) for c in read_chunks(segment, whole=whole) for p in c.payloads
     ]
-
-
-@given(payloads)
-def test_a_framed_payload_comes_back(payload: bytes) -> None:
-    line = frame(payload)
-
-    assert line.endswith(b"\n")
-    assert unframe(line[:-1]) == payload
-
-
-@given(payloads, st.data())
-def test_a_changed_line_is_noticed(payload: bytes, data: st.DataObject) -> None:
-    line = bytearray(frame(payload)[:-1])
-    place = data.draw(st.integers(0, len(line) - 1))
-    line[place] ^= 1 << data.draw(st.integers(0, 7))
-
-    # The case of a checksum's letters carries nothing.
-    assert unframe(bytes(line)) in (None, payload)
-    if place >= 8:
-        assert unframe(bytes(line)) is None
-
-
-@given(st.binary(max_size=100))
-def test_garbage_is_no_line(garbage: bytes) -> None:
-    found = unframe(garbage)
-
-    assert found is None or frame(found)[8:-1] == garbage[8:]
-
-
-@given(st.lists(payloads, min_size=1, max_size=30), st.data())
-def test_a_segment_torn_anywhere_yields_the_lines_before(lines: list[bytes], data: st.DataObject) -> None:
-    import tempfile
-
-    whole = b"".join(map(frame, lines))
-    cut = data.draw(st.integers(0, len(whole)))
-    chunk_bytes = data.draw(st.integers(1, 64))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.seg"
-        path.write_bytes(whole[:cut])
-        growing = [p for c in read_chunks(path, chunk_bytes=chunk_bytes) for p in c.payloads]
-        chunks = list(read_chunks(path, chunk_bytes=chunk_bytes, whole=True))
-
-    complete = whole[:cut].count(b"\n")
-    assert growing == lines[:complete]
-    found = [p for c in chunks for p in c.payloads]
-    damaged = [line for c in chunks for line in c.damaged]
-    assert found[:complete] == lines[:complete]
-    assert len(found) + len(damaged) == complete + (not (whole[:cut].endswith(b"\n") or cut == 0))
-    assert max((c.end for c in chunks), default=0) == cut
-
-
-@given(st.lists(payloads, min_size=1, max_size=30), st.integers(1, 64))
-def test_reading_continues_where_a_chunk_ended(lines: list[bytes], chunk_bytes: int) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.seg"
-        path.write_bytes(b"".join(map(frame, lines)))
-        found: list[bytes] = []
-        start = 0
-        while chunk := next(read_chunks(path, start, chunk_bytes=chunk_bytes), None):
-            assert chunk.start == start
-            found += chunk.payloads
-            start = chunk.end
-
-    assert found == lines
-
-
-def test_a_damaged_line_costs_only_itself(tmp_path: Path) -> None:
-    (tmp_path / "a.seg").write_bytes(frame(b"one") + b"garbage\n" + frame(b"two"))
-    chunk = next(read_chunks(tmp_path / "a.seg"))
-
-    assert (chunk.payloads, chunk.damaged) == ([b"one", b"two"], [b"garbage"])
 
 
 def test_a_writer_holds_its_segment_until_it_closes(tmp_path: Path) -> None:
@@ -252,7 +176,8 @@ def test_a_forked_process_writes_to_a_segment_of_its_own(tmp_path: Path) -> None
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from store.spool import SpoolWriter, frame\n"
+        "import sys; from pathlib import Path; from store.segments import frame\n"
+        "from store.spool import SpoolWriter\n"
         "writer = SpoolWriter(Path(sys.argv[1]))\n"
         "n = 0\n"
         "while True:\n"

@@ -91,7 +91,7 @@ def _row(record: Mapping[str, Any]) -> PredictionRow:
 
 def _signature(layout: Layout) -> Hashable:
     """Changes whenever the spool or the file does."""
-    from store.spool import list_segments
+    from store.segments import list_segments
 
     found = []
     for path in (layout.predictions, *list_segments(layout.spool)):
