@@ -137,11 +137,14 @@ def markdown(report: Report) -> str:
     quiet = len(judged) - len(flagged)
     if quiet:
         lines += [f"{quiet} of {len(judged)} without drift.", ""]
-    for check in report.get("checks", ()):
-        if check["severity"] != "ok" or check["kind"] == "new_categories":
-            lines.append(f"- {MARKS[check['severity']]} {plain(check['message'])}")
+    checks = [
+        one for one in report.get("checks", ()) if one["severity"] != "ok" or one["kind"] == "new_categories"
+    ]
+    lines += [f"- {MARKS[check['severity']]} {plain(check['message'])}" for check in checks]
+    if checks:
+        lines.append("")
     if report.get("performance"):
-        lines += ["", "| metric | value | interval | was | |", "|---|--:|---|--:|---|"]
+        lines += ["| metric | value | interval | was | |", "|---|--:|---|--:|---|"]
         for one in report["performance"]:
             cells = [cell.text if isinstance(cell, Cell) else cell for cell in _performance_row(one)]
             lines.append(f"| {' | '.join(map(plain, cells))} |")
@@ -295,8 +298,16 @@ def _row(one: Mapping[str, Any]) -> list[str | Cell]:
         mean_text(one, "current"),
         _percent(one["reference"]["missing"]),
         _percent(one["current"]["missing"]),
-        one["reason"] if one["flagged"] or severity == "insufficient" else "",
+        _why(one) if one["flagged"] or severity == "insufficient" else "",
     ]
+
+
+def _why(one: Mapping[str, Any]) -> str:
+    """The reason without the effect and the p value, which have columns of their own."""
+    reason = str(one["reason"]).partition("; adjusted p ")[0]
+    if one["effect"] is not None:
+        reason = reason.removeprefix(f"effect {one['effect']:.3f}").lstrip(", ")
+    return reason[1:-1] if reason.startswith("(") and reason.endswith(")") else reason
 
 
 def _performance_row(one: Mapping[str, Any]) -> list[str | Cell]:

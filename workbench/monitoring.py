@@ -132,8 +132,10 @@ class Monitor:
         """The report, as JSON, on the newest window of a version as it is now.
 
         `window` stands for the setting of that name; of a version without reference there are no verdicts.
-        Raises UsageError for a window that is none.
+        Raises UsageError for a window or a segment that is none.
         """
+        from pipelines.drift.own_reference import segment_in
+
         now = now or datetime.now(UTC)
         project = self._load()
         watched = self._watched(project, key)
@@ -143,7 +145,7 @@ class Monitor:
             watched = replace(watched, settings=_with_window(watched.settings, window))
         live = self._live_drift(project)
         if segment is not None:
-            return live.segment_report(watched, segment, now).as_json()
+            return live.segment_report(watched, segment_in(watched.profile, segment), now).as_json()
         report = live.report(watched, now)
         if report.current_rows and report.start is not None and report.end is not None:
             details = self._performance(project, key, report.start, report.end, by_segment=True)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.drift.significance import rare_bins
 from store.counts import as_texts, numbers_in_place
+from store.errors import UsageError
 from store.profile import FeatureProfile, Profile, SegmentProfile, count, deciding_score
+from store.slices import Segment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,6 +185,25 @@ def segment_texts(feature: FeatureProfile, values: Any) -> Sequence[str | None]:
     if feature.is_categorical:
         return as_texts(values)
     return [None if number != number else repr(float(number)) for number in numbers_in_place(values)]
+
+
+def segment_in(profile: Profile, segment: Segment) -> Segment:
+    """The segment with its value written as the prediction log has it: `season=1` means 1.0 of a number.
+
+    Raises UsageError for a column that the model doesn't see, and for a value that its column can't have.
+    """
+    feature = next((one for one in profile.features if one.name == segment.column), None)
+    if feature is None:
+        known = ", ".join(one.name for one in profile.features)
+        raise UsageError(f"no column {segment.column!r} to make a segment of", f"There are: {known}.")
+    if feature.is_categorical:
+        return segment
+    text = {"true": "1", "false": "0"}.get(segment.value.lower(), segment.value)
+    try:
+        return replace(segment, value=repr(float(text)))
+    except ValueError:
+        hint = f"{segment.column} is {feature.kind}: write it as {segment.column}=1."
+        raise UsageError(f"{segment} can't be: {segment.value!r} is no number", hint) from None
 
 
 def _taken(values: Any, places: NDArray[Any]) -> Any:

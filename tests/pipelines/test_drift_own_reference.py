@@ -11,8 +11,10 @@ import pytest
 
 from pipelines.drift.evidence import weigh
 from pipelines.drift.floors import reference_floor
-from pipelines.drift.own_reference import own_windows, segment_texts, with_own_reference
+from pipelines.drift.own_reference import own_windows, segment_in, segment_texts, with_own_reference
+from store.errors import UsageError
 from store.profile import FeatureProfile, Profile, build_profile, count, profile_feature
+from store.slices import Segment
 
 RNG = np.random.default_rng(3)
 
@@ -20,6 +22,23 @@ RNG = np.random.default_rng(3)
 def wandering(n: int, steps: int = 40) -> Any:
     """Values (n,) around a level that changes in the course of time."""
     return np.repeat(RNG.normal(0, 1, -(-n // steps)), steps)[:n] + RNG.normal(0, 1, n)
+
+
+def test_a_segment_is_asked_for_as_a_person_writes_it() -> None:
+    columns = {"season": [1.0, 2.0], "open": [True, False], "city": ["1", "b"]}
+    profile = build_profile(
+        columns,
+        {"season": "numeric", "open": "boolean", "city": "categorical"},
+        [1.0, 2.0],
+        task="regression",
+    )
+    asked = [("season", "1"), ("season", "1.0"), ("open", "True"), ("city", "1")]
+    found = [segment_in(profile, Segment(*one)).value for one in asked]
+    assert found == ["1.0", "1.0", "1.0", "1"]
+    with pytest.raises(UsageError, match="no column 'where'"):
+        segment_in(profile, Segment("where", "1"))
+    with pytest.raises(UsageError, match="'spring' is no number"):
+        segment_in(profile, Segment("season", "spring"))
 
 
 def of(feature: FeatureProfile, values: Any) -> FeatureProfile:

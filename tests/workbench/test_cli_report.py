@@ -54,6 +54,19 @@ def test_markdown_names_what_drifted(workbench: Workbench, files: tuple[Path, Pa
     assert text.startswith("### Drift: critical: x")
     assert "| ■ | x | critical |" in text
     assert "1 of 2 without drift." in text
+    assert "\n\n\n" not in text
+
+
+def test_a_table_says_why_once(workbench: Workbench, files: tuple[Path, Path, Path]) -> None:
+    reference, _, shifted = files
+    line = next(
+        line
+        for line in workbench("report", "--reference", reference, "--current", shifted).out.splitlines()
+        if line.startswith("■")
+    )
+    assert "  critical from 0.25 on" in line
+    assert "effect" not in line
+    assert "adjusted p" not in line
 
 
 def test_classic_rules(workbench: Workbench, files: tuple[Path, Path, Path]) -> None:
@@ -84,3 +97,16 @@ def test_monitor_without_models(workbench: Workbench, project: Path) -> None:
     assert unknown.code == 1
     assert "nosuch" in unknown.err
     assert workbench("monitor", "--history", "--json").json == []
+    assert "No window has ended" in workbench("monitor", "--history").err
+
+
+def test_options_that_would_do_nothing_are_refused(
+    workbench: Workbench, files: tuple[Path, Path, Path]
+) -> None:
+    reference, same, _ = files
+    of_files = workbench("report", "--reference", reference, "--current", same, "--window", "500")
+    assert of_files.code == 2
+    assert "--window is about a report of a model's log" in of_files.err
+    of_model = workbench("report", "bikes", "--target", "y")
+    assert of_model.code == 2
+    assert "--target is about a report of two files" in of_model.err

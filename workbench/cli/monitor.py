@@ -242,7 +242,7 @@ def _show_history(invocation: Invocation, model: str | None, role: str | None, a
     from store.findings import recent
     from store.slices import Key
     from workbench.logged_roles import chosen_role, logged_roles
-    from workbench.output import Cell, Column, print_json, print_table
+    from workbench.output import Cell, Column, print_json, print_table, say
 
     name = version = None
     if model is not None:
@@ -251,6 +251,12 @@ def _show_history(invocation: Invocation, model: str | None, role: str | None, a
     found = recent(invocation.layout, name, version=version, role=role, limit=200)
     if as_json:
         print_json([one.as_json() for one in found])
+        return
+    if not found:
+        say(
+            "No window has ended and been judged yet: the server or workbench watch does so as time goes on."
+            " The newest as it is now: workbench monitor."
+        )
         return
     from workbench.drift_text import STYLES
 

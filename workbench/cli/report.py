@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ FAILED_ON = 4
 @click.option("--ordered", is_flag=True, help="With files: the reference's rows come in order of time.")
 @click.option("--classic", is_flag=True, help="With files: KS p < 0.05 and PSI 0.1 / 0.2, nothing adjusted.")
 @click.option("--window", metavar="TIME|ROWS", help="In place of the setting: 1h, 24h, 500.")
+@click.option("--segment", metavar="COLUMN=VALUE", help="Only rows with that value.")
 @click.option("--role", metavar="ROLE", help=ROLE_HELP)
 @click.option(
     "--html",
@@ -54,6 +56,7 @@ def report(
     ordered: bool,
     classic: bool,
     window: str | None,
+    segment: str | None,
     role: str | None,
     html: Path | None,
     against: str | None,
@@ -74,6 +77,7 @@ def report(
     if reference is not None and current is not None:
         if model is not None:
             raise UsageError("either a MODEL or two files", "Leave one out.")
+        _refuse({"--window": window, "--segment": segment, "--role": role}, "a model's log, not of files")
         made = _of_files(reference, current, predictions, target, ignore, ordered, classic)
         if joint:
             from pipelines.drift.joint_files import joint_of_files
@@ -82,7 +86,9 @@ def report(
             made["joint"] = joint_of_files(reference, current, ignore=aside).as_json()
         reports = [made]
     else:
-        reports = reports_of(invocation, model, window=window, role=role)
+        given = {"--predictions": predictions, "--target": target, "--ignore": ignore}
+        _refuse({**given, "--ordered": ordered, "--classic": classic}, "two files, not of a model's log")
+        reports = reports_of(invocation, model, window=window, segment=segment, role=role)
         if joint:
             from workbench.joint import joint_of_model
 
@@ -103,6 +109,15 @@ def report(
         for made in reports
     )
     return FAILED_ON if is_bad else 0
+
+
+def _refuse(options: Mapping[str, object], whose: str) -> None:
+    """Raises UsageError for an option that would do nothing."""
+    from store.errors import UsageError
+
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"{name} is about a report of {whose}", "Leave it out: workbench report --help.")
 
 
 def _print(reports: list[dict[str, Any]], *, as_json: bool, as_markdown: bool, one: bool) -> None:
