@@ -22,11 +22,10 @@ from store.database import (
     explained,
     reading,
 )
-from store.errors import UsageError
 from store.fold import stored_schemas
 from store.ids import is_prediction_id
 from store.layout import Layout
-from store.read_only_sql import check_read_only, one_line
+from store.questions import Answer, ask
 from store.records import decode
 from store.segments import list_segments, read_chunks
 from store.views import LABELS, model_view, quoted, view_names
@@ -86,19 +85,15 @@ class PredictionReader:
         each model, spool included, and the file itself as `log`. Times are UTC. `limit` cuts the rows.
         Raises UsageError for wrong SQL and for whatever would write.
         """
-        import duckdb
+        with self.answer(sql, limit=limit) as answer:
+            rows = [row for block in answer.blocks() for row in block]
+            return Table(answer.columns, rows, self.note)
 
+    def answer(self, sql: str, *, limit: int | None = None) -> Answer:
+        """The same for answers of any size; nobody waits for the DuckDB file while they are read."""
         with self._open(own=True) as connection:
             self._make_views(connection)
-            check_read_only(connection, sql)
-            connection.execute("SET lock_configuration = true")
-            try:
-                connection.execute(sql)
-                columns = tuple(column[0] for column in connection.description or ())
-                rows = connection.fetchall() if limit is None else connection.fetchmany(limit)
-            except duckdb.Error as error:
-                raise UsageError(one_line(error), "See what there is with: SHOW TABLES.") from error
-            return Table(columns, rows, self.note)
+            return ask(connection, sql, limit=limit)
 
     def recent(self, model: str | None = None, limit: int = 100, *, version: int | None = None) -> Table:
         """The newest predictions first, with `features` by name and the latest label as `actual_label`."""

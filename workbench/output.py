@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -51,8 +51,21 @@ class Cell:
 
 def print_json(value: object) -> None:
     """Print `value` as JSON that every parser reads: NaN and infinities are null, times ISO 8601 in UTC."""
+    print(_json_text(value))
+
+
+def print_json_rows(rows: Iterable[object]) -> None:
+    """Print a list as `print_json` would, item by item: it may be longer than memory has room for."""
+    separator = "["
+    for row in rows:
+        sys.stdout.write(separator + _json_text([row])[1:-2])
+        separator = ","
+    print("[]" if separator == "[" else "\n]")
+
+
+def _json_text(value: object) -> str:
     text = json.dumps(to_json(value), indent=2, ensure_ascii=False)
-    print(_CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    return _CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def to_json(value: object) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from store.errors import BusyError, NotFoundError, UsageError
 from store.export import export
 from store.fold import fold
 from store.layout import Layout
@@ -67,3 +71,42 @@ def assert_plain(kind: pa.DataType) -> None:
         pa.timestamp("us"),
     ), kind
     return None
+
+
+def test_while_somebody_holds_the_file_nothing_is_exported_rather_than_a_part(
+    layout: Layout, log: PredictionLog, log_bikes: Any, tmp_path: Path
+) -> None:
+    log_bikes(log)
+    fold(layout)
+    log_bikes(log)
+    held = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", held, str(layout.predictions)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"open\n"
+        with pytest.raises(BusyError, match=f"process {shell.pid}"):
+            export(layout, tmp_path / "exported")
+        shell.communicate()
+    assert not (tmp_path / "exported").exists()
+    assert export(layout, tmp_path / "exported") == 2
+
+
+def test_an_export_that_was_killed_is_in_nobodys_way(
+    layout: Layout, log: PredictionLog, log_bikes: Any, tmp_path: Path
+) -> None:
+    log_bikes(log)
+    left = tmp_path / "exported" / ".export-1234" / "model=bikes"
+    left.mkdir(parents=True)
+    assert export(layout, tmp_path / "exported") == 1
+    assert {path.name for path in (tmp_path / "exported").iterdir()} == {"model=bikes", "_schemas.parquet"}
+
+
+def test_a_model_that_nobody_logged_and_a_time_that_ends_before_it_begins(
+    layout: Layout, log: PredictionLog, log_bikes: Any, tmp_path: Path
+) -> None:
+    log_bikes(log)
+    with pytest.raises(NotFoundError, match=r"'bike'.*There are: bikes"):
+        export(layout, tmp_path / "exported", model="bike")
+    with pytest.raises(UsageError, match="not before"):
+        export(layout, tmp_path / "e", since=datetime(2026, 2, 1), until=datetime(2026, 1, 1))
+    assert not (tmp_path / "exported").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,10 @@ import click
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
+    from store.questions import Answer
     from workbench.output import Cell
+
+_MOST_TABLE_ROWS = 1_000
 
 
 @click.group()
@@ -29,39 +33,74 @@ def sql(invocation: Invocation, query: str, as_csv: bool, as_json: bool) -> None
 
     There are the tables predictions, feedback and labels (the latest of each prediction), and a view for
     each model that names its columns; rows still in the spool are included. Times are UTC. Local files can
-    be read too: FROM 'file.csv'.
+    be read too: FROM 'file.csv'. A table ends after 1,000 rows, CSV and JSON are of any length.
     """
     import sys
 
     from store.errors import UsageError
     from store.predictions import PredictionReader
-    from workbench.output import Column, clean, is_terminal, print_json, print_table, say, warn
+    from workbench.output import print_json_rows, warn
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are both given", "Choose one of them.")
     if query == "-":
         query = sys.stdin.read()
-    table = PredictionReader(invocation.layout).query(query)
-    if table.note:
-        warn(table.note)
-    if as_json:
-        print_json(table.records())
-        return
-    if as_csv:
-        import csv
+    reader = PredictionReader(invocation.layout)
+    is_table = not as_csv and not as_json
+    with reader.answer(query, limit=_MOST_TABLE_ROWS if is_table else None) as answer:
+        if reader.note:
+            warn(reader.note)
+        if as_json:
+            names = _told_apart(answer.columns)
+            print_json_rows(dict(zip(names, row, strict=True)) for block in answer.blocks() for row in block)
+        elif as_csv:
+            _print_csv(answer)
+        else:
+            _print_answer(answer)
 
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        shown = clean if is_terminal(sys.stdout) else str
-        writer.writerow([shown(name) for name in table.columns])
-        writer.writerows([shown(v) if isinstance(v, str) else v for v in row] for row in table.rows)
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names with a number where one comes again: an object has each key once."""
+    found: list[str] = []
+    for name in names:
+        candidate, number = name, 2
+        while candidate in found:
+            candidate, number = f"{name}_{number}", number + 1
+        found.append(candidate)
+    return found
+
+
+def _print_csv(answer: Answer) -> None:
+    import csv
+    import sys
+
+    from workbench.output import clean, is_terminal
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    shown = clean if is_terminal(sys.stdout) else str
+    writer.writerow([shown(name) for name in answer.columns])
+    for block in answer.blocks():
+        writer.writerows([shown(v) if isinstance(v, str) else v for v in row] for row in block)
+
+
+def _print_answer(answer: Answer) -> None:
+    from workbench.output import Column, print_table, say
+
+    rows = [row for block in answer.blocks() for row in block]
+    if answer.columns == ("explain_key", "explain_value"):  # a drawing
+        for _, text in rows:
+            print(text)
         return
-    numeric = [all(_is_number(row[i]) for row in table.rows) for i in range(len(table.columns))]
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(answer.columns))]
     columns = [
         Column(name, "right" if is_number else "left", flexible=not is_number)
-        for name, is_number in zip(table.columns, numeric, strict=True)
+        for name, is_number in zip(answer.columns, numeric, strict=True)
     ]
-    print_table(columns, [[_cell(value) for value in row] for row in table.rows])
-    say(f"{len(table.rows)} row{'' if len(table.rows) == 1 else 's'}")
+    print_table(columns, [[_cell(value) for value in row] for row in rows])
+    if answer.is_cut:
+        say(f"the first {len(rows):,} rows; --csv or --json print all")
+    else:
+        say(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
 
 
 @store.command()
