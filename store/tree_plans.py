@@ -16,8 +16,8 @@ _BLOCK_ROWS = 1_024
 """Rows whose leaves in all trees are held at once."""
 
 
-def forest_plan(estimator: Any, trees: Sequence[Any]) -> Plan | None:
-    """The plan of a tree or of a forest of trees."""
+def forest_plan(estimator: Any, trees: Sequence[Any], *, takes_missing: bool = False) -> Plan | None:
+    """The plan of a tree or of a forest of trees, which may know the way of missing values."""
     import numpy as np
 
     width = _width(estimator, trees)
@@ -46,7 +46,7 @@ def forest_plan(estimator: Any, trees: Sequence[Any]) -> Plan | None:
         return total
 
     def plan(X: np.ndarray) -> Answer | None:
-        rows = _narrowed(X, width)
+        rows = _narrowed(X, width, takes_missing=takes_missing)
         if rows is None:
             return None
         total = few(rows) if len(rows) <= MOST_ROWS else many(rows)
@@ -98,7 +98,7 @@ def _width(estimator: Any, trees: Sequence[Any]) -> int | None:
     return width if all(tree.tree_.n_features == width for tree in trees) else None
 
 
-def _narrowed(X: np.ndarray, width: int) -> np.ndarray | None:
+def _narrowed(X: np.ndarray, width: int, *, takes_missing: bool = False) -> np.ndarray | None:
     """The rows as trees compare them; None for rows and values that trees may treat otherwise."""
     import numpy as np
 
@@ -106,7 +106,9 @@ def _narrowed(X: np.ndarray, width: int) -> np.ndarray | None:
         return None
     with np.errstate(over="ignore"):
         rows = X.astype(np.float32, order="C")
-    return rows if np.isfinite(rows).all() else None
+    if np.isfinite(rows).all() or (takes_missing and not np.isinf(rows).any()):
+        return rows
+    return None
 
 
 class _Trees:
@@ -123,6 +125,7 @@ class _Trees:
         self.first_feature = int(np.bincount(self.feature[self.roots]).argmax())
         """What most trees ask of a row first."""
         self.threshold = np.concatenate([part.threshold for part in parts])
+        self.missing_goes_right = ~np.concatenate([part.missing_go_to_left for part in parts]).astype(bool)
         self.value = np.concatenate([part.value[:, 0, :] for part in parts])
         children = np.empty((len(self.feature), 2), dtype=np.intp)
         for start, part in zip(starts, parts, strict=True):
@@ -142,9 +145,13 @@ class _Trees:
         cells = rows.astype(np.float64).ravel()
         first_cells = (np.arange(len(rows)) * rows.shape[1])[:, None]
         node = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
+        is_whole = not np.isnan(cells).any()
         for _ in range(self.depth):
             value = cells.take(self.feature.take(node) + first_cells)
-            node = self.children.take(2 * node + (value > self.threshold.take(node)))
+            goes_right = value > self.threshold.take(node)
+            if not is_whole:
+                goes_right = np.where(np.isnan(value), self.missing_goes_right.take(node), goes_right)
+            node = self.children.take(2 * node + goes_right)
         return node
 
     def leaves_of_many(self, rows: np.ndarray) -> np.ndarray:
