@@ -31,11 +31,14 @@ class Batch:
 
     n_rows: int
     model_input: Any
-    """An array of shape (n_rows, n_features), or a frame for models that need one."""
+    """An array of shape (n_rows, n_features); for models that need a frame that, or rows as their plan
+    encodes them."""
     numeric: Any
     """Numeric features in the log's order, shape (n_rows, n_numeric): booleans as 0 and 1, times as
     epoch seconds, None for what was not given."""
     categorical: Sequence[Sequence[str | None]]
+    is_slow: bool = False
+    """Whether the model is quick, but not with these rows: they are nothing for the event loop."""
 
 
 class InputSchema:
@@ -50,6 +53,7 @@ class InputSchema:
         self._names = tuple(field.name for field in self.fields)
         self._by_name = {field.name: field for field in self.fields}
         self._needs_frame = model.needs_frame
+        self._encode = None if model.frame_plan is None else model.frame_plan.encode
         self._dtype = np.dtype(model.dtype)
         kinds = tuple("categorical" if f.kind in ("string", "any") else "numeric" for f in self.fields)
         self.logged = FeatureSchema(names=self._names, kinds=kinds)  # type: ignore[arg-type]
@@ -239,9 +243,14 @@ class InputSchema:
             [[_as_number(row[i]) for i in self._numeric_at] for row in table], dtype=np.float64
         ).reshape(len(table), len(self._numeric_at))
         categorical = [[_as_text(row[i]) for i in self._categorical_at] for row in table]
+        if self._encode is not None:
+            encoded = self._encode(table)
+            if encoded is not None:
+                return Batch(len(table), encoded, _for_log(numeric), categorical)
         if self._needs_frame:
             values = {name: [row[i] for row in table] for i, name in enumerate(self._names)}
-            return Batch(len(table), build_frame(self.columns, values), _for_log(numeric), categorical)
+            frame = build_frame(self.columns, values)
+            return Batch(len(table), frame, _for_log(numeric), categorical, is_slow=self._encode is not None)
         return Batch(len(table), self._for_model(numeric), _for_log(numeric), categorical)
 
     def _for_model(self, X: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 
 from serve.problems import Problem
 from serve.served_model import SLOW_ROW_MS, ServedModel
+from store.frame_encoder import EncodedRows
 
 if TYPE_CHECKING:
     from serve.input_schema import Batch
@@ -173,12 +174,18 @@ def predict_together(model: ServedModel, waiting: Sequence[_Waiting]) -> list[Pr
 
 
 def _merged(batches: Sequence[Batch]) -> Batch | None:
-    """All rows as one batch for the model; None for one batch alone, and for frames that differ in dtypes."""
+    """All rows as one batch for the model; None for one batch alone, and for rows that are not of one kind,
+    such as frames that differ in dtypes."""
     first = batches[0]
     if len(batches) == 1:
         return None
     inputs = [batch.model_input for batch in batches]
+    if any(type(rows) is not type(first.model_input) for rows in inputs):
+        return None
     n_rows = sum(batch.n_rows for batch in batches)
+    if isinstance(first.model_input, EncodedRows):
+        encoded = EncodedRows(np.concatenate([rows.array for rows in inputs]))
+        return replace(first, n_rows=n_rows, model_input=encoded)
     if isinstance(first.model_input, np.ndarray):
         return replace(first, n_rows=n_rows, model_input=np.concatenate(inputs))
     dtypes = list(first.model_input.dtypes)

@@ -78,7 +78,7 @@ class Predictor:
         """Whether the log waits for the disk, which the event loop must not."""
         self._threads = DaemonThreads(_THREADS, "predict")
         self._batches = BatchDesk(self, settings, spill_folder)
-        self._lanes: dict[str, tuple[ServedModel, Lane]] = {}
+        self._lanes: dict[str, tuple[ServedModel, Lane, Lane]] = {}
 
     async def predict(self, request: Request) -> Response:
         """POST /predict and /models/{name}/predict."""
@@ -148,18 +148,20 @@ class Predictor:
             return await self._in_time(model, asyncio.get_running_loop().run_in_executor(self._threads, work))
         with self._counting_problems(model):
             batch = read(model, body)
-            lane = self._lane(model)
+            lane = self._lane(model, batch)
             if isinstance(lane, ThreadLane):
                 predictions = await self._in_time(model, lane.predict(batch))
             else:
                 predictions = await lane.predict(batch)
         return self._finish(model, batch, predictions, write, request_id, started)
 
-    def _lane(self, model: ServedModel) -> Lane:
+    def _lane(self, model: ServedModel, batch: Batch) -> Lane:
         found = self._lanes.get(model.name)
         if found is None or found[0] is not model:
-            found = self._lanes[model.name] = (model, lane_to(model, self._threads))
-        return found[1]
+            usual = lane_to(model, self._threads)
+            slow = usual if isinstance(usual, ThreadLane) else ThreadLane(model, self._threads)
+            found = self._lanes[model.name] = (model, usual, slow)
+        return found[2] if batch.is_slow else found[1]
 
     async def _in_time(self, model: ServedModel, work: Awaitable[T]) -> T:
         """Wait for work in a thread, no longer than the settings allow."""

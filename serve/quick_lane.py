@@ -125,12 +125,14 @@ class QuickLane:
     def _answer(self, model: ServedModel, asked: Sequence[_Asked]) -> None:
         try:
             batch = model.schema.from_json([item.row for item in asked])
-            predictions = predict(model, batch)
+            predictions = None if batch.is_slow else predict(model, batch)
         except Problem:
+            predictions = None
+        if predictions is None:
             if len(asked) == 1:
                 asked[0].asking.go_the_common_way()
                 return
-            # One of them is at fault: each by itself, so that nobody fails for another.
+            # One of them is at fault, or slow: each by itself, so that nobody fails or waits for another.
             for item in asked:
                 self._answer(model, [item])
             return

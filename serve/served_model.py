@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from serve.input_schema import Batch, InputSchema
 from serve.problems import Problem
 from store.errors import ModelLoadError, WorkbenchError
+from store.frame_plans import make_frame_plan
 from store.loaded_model import LoadedModel
 from store.model_files import environment_differences, load_model
 from store.plans import make_plan
@@ -80,6 +81,7 @@ def load_served(
     try:
         loaded = load_model(registered.model_dir, trusted_types=trusted_types, layout=layout)
         loaded.plan = make_plan(loaded)
+        loaded.frame_plan = make_frame_plan(loaded)
         schema = InputSchema(loaded)
     except WorkbenchError:
         raise
@@ -136,7 +138,8 @@ def _measured(loaded: LoadedModel) -> int:
         pickle.Pickler(sink, protocol=5).dump(loaded.estimator)
     except Exception:  # an estimator that can't be pickled: its file is the next best measure
         return sum(path.stat().st_size for path in loaded.file.path.rglob("*") if path.is_file())
-    return sink.n_bytes * (1 if loaded.plan is None else 2)
+    is_planned = loaded.plan is not None or loaded.frame_plan is not None
+    return sink.n_bytes * (2 if is_planned else 1)
 
 
 def _example_batch(schema: InputSchema, rows: Sequence[Sequence[Any]]) -> Batch | None:

@@ -27,6 +27,19 @@ _YEARS = range(1700, 2200)
 
 
 @dataclass(frozen=True)
+class EncodedRows:
+    """Rows as the array that the last part of a model takes."""
+
+    array: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, part: slice) -> EncodedRows:
+        return EncodedRows(self.array[part])
+
+
+@dataclass(frozen=True)
 class Numbers:
     """Columns of numbers that go through steps together."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from store.frame_encoder import FrameEncoder, Row
+from store.frame_encoder import EncodedRows, FrameEncoder, Row
 from store.frame_parts import Parts, take_apart
 from store.frame_probes import probe_rows, single_missing
 from store.frame_tables import handed_on, known_values, make_encoder, transformed
@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from store.loaded_model import LoadedModel, Predictions
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """Rows as the array that the last part of a model takes."""
-
-    array: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __getitem__(self, part: slice) -> EncodedRows:
-        return EncodedRows(self.array[part])
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from store.errors import ModelLoadError
 from store.estimator_parts import forget_column_names, last_step, needs_column_names
+from store.frame_encoder import EncodedRows
 from store.model_files import ColumnSpec, ModelFile
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from store.frame_plans import FramePlan
     from store.plans import Answer, Plan
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -75,16 +77,21 @@ class LoadedModel:
     """Element type of the array a model without frames takes."""
     plan: Plan | None = None
     """A quicker way to the same bits, where `store.plans` has one."""
+    frame_plan: FramePlan | None = None
+    """The same from the rows of a model that takes a frame, where `store.frame_plans` has one."""
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
     def predict(self, X: Any) -> Predictions:
-        """Predict an array of shape (n_rows, n_features) in the order of `columns`, or a frame that has them.
+        """Predict an array of shape (n_rows, n_features) in the order of `columns`, a frame that has them, or
+        rows that `frame_plan` has encoded.
 
         Exceptions of the estimator pass through.
         """
+        if self.frame_plan is not None and isinstance(X, EncodedRows):
+            return self.frame_plan.predict(X)
         X = self._in_shape(X)
         if self.plan is not None:
             answer = self.plan(X)

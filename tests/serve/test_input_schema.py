@@ -23,7 +23,9 @@ NAMES = ("a", "us", "true")
 def schema_of(*, required: bool = True, rules: Any = None, kind: str = "double") -> InputSchema:
     columns = tuple(ColumnSpec(name, kind if name == "a" else "double", required) for name in NAMES)
     file = SimpleNamespace(metadata={"columns": rules or {}})
-    model: Any = SimpleNamespace(file=file, columns=columns, needs_frame=False, dtype="float64")
+    model: Any = SimpleNamespace(
+        file=file, columns=columns, needs_frame=False, dtype="float64", frame_plan=None
+    )
     return InputSchema(model)
 
 
