@@ -22,13 +22,6 @@ def tracked(repository: Path) -> list[str]:
     return listed.splitlines()
 
 
-def test_ci_runs_the_readmes_test_command_word_for_word(repository: Path) -> None:
-    script = (repository / ".ci" / "run").read_text()
-    commands = [line for line in script.splitlines() if "pytest" in line and line.startswith("python3")]
-    assert len(commands) == 1
-    assert f"\n{commands[0]}\n" in (repository / "README.md").read_text()
-
-
 def test_nothing_but_the_rooms_lies_at_the_top(repository: Path) -> None:
     first = {path.split("/")[0] for path in tracked(repository)}
     assert {name for name in first if not name.startswith(".")} <= TOP_LEVEL
@@ -47,15 +40,6 @@ def test_the_repositorys_own_settings_are_a_working_project_with_both_pipelines(
     assert set(project.settings.pipelines) == {"cancer", "bikes"}
     for pipeline in project.settings.pipelines.values():
         assert find_files(pipeline.data, repository)
-
-
-def test_the_readmes_settings_table_is_that_of_the_code(repository: Path) -> None:
-    from workbench.settings import documentation
-
-    readme = (repository / "README.md").read_text()
-    for key, default, description in documentation():
-        shown = description.replace("|", "\\|")
-        assert f"| `{key}` | {default} | {shown} |" in readme, f"README.md lacks the row of {key}"
 
 
 def test_the_demos_cancer_data_is_scikit_learns_own(repository: Path) -> None:
