@@ -108,5 +108,10 @@ def test_a_model_that_nobody_logged_and_a_time_that_ends_before_it_begins(
     with pytest.raises(NotFoundError, match=r"'bike'.*There are: bikes"):
         export(layout, tmp_path / "exported", model="bike")
     with pytest.raises(UsageError, match="not before"):
-        export(layout, tmp_path / "e", since=datetime(2026, 2, 1), until=datetime(2026, 1, 1))
+        export(
+            layout,
+            tmp_path / "e",
+            since=datetime(2026, 2, 1, tzinfo=UTC),
+            until=datetime(2026, 1, 1, tzinfo=UTC),
+        )
     assert not (tmp_path / "exported").exists()

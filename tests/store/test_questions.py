@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -49,7 +49,7 @@ def test_times_of_a_zone_come_in_utc(reader: PredictionReader) -> None:
         SELECT '2026-03-01 12:00:00+02'::TIMESTAMPTZ AS "a ""b", 1 AS a, 2 AS a -- the end
         ;""")
     assert found.columns == ('a "b', "a", "a")
-    assert found.rows == [(datetime(2026, 3, 1, 10), 1, 2)]
+    assert found.rows == [(datetime(2026, 3, 1, 10, tzinfo=UTC).replace(tzinfo=None), 1, 2)]
     nested = reader.query("SELECT ['2026-03-01 12:00:00+02'::TIMESTAMPTZ] AS times ORDER BY 1")
     assert "2026-03-01 10:00:00" in nested.rows[0][0]
 
