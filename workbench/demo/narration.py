@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def closing_words(summary: Summary, *, is_serving: bool) -> None:
     print()
     print("What to type next:")
     for command, meaning in _next_commands(summary, is_serving):
-        print(f"  {command:<52}  {meaning}")
+        print(f"  {command:<55}  {meaning}".rstrip())
     if is_serving:
         print()
         print(f"Serving on {summary.server_url} (try {summary.server_url}/docs); leaving asks about it.")
@@ -127,6 +128,7 @@ def interrupted_words(folder: Path, is_complete: bool) -> None:
 
 def _next_commands(summary: Summary, is_serving: bool) -> list[tuple[str, str]]:
     commands = [
+        *_on_the_path(),
         (f"cd {_quoted(summary.root)}", ""),
         ("workbench runs list", "every run with its settings and metrics"),
         ("workbench models history bikes", "who promoted what, when and why"),
@@ -141,6 +143,16 @@ def _next_commands(summary: Summary, is_serving: bool) -> list[tuple[str, str]]:
     if not is_serving:
         commands.append(("workbench serve", "answer on the configured port again"))
     return commands
+
+
+def _on_the_path() -> list[tuple[str, str]]:
+    """What makes the other commands work where this one was called by its path."""
+    called = Path(sys.argv[0]).absolute()
+    found = shutil.which("workbench")
+    if called.name != "workbench" or (found is not None and Path(found).samefile(called)):
+        return []
+    activate = called.parent / "activate"
+    return [(f". {_quoted(activate)}", "so that workbench is found")] if activate.is_file() else []
 
 
 def _outcome(trained: Trained) -> str:
