@@ -131,7 +131,7 @@ def encode_predictions(
     if request_id:
         record["q"] = request_id
     if n_rows <= MAX_ROWS:
-        return [origin + _dump_marked(record)[1:]]
+        return [_payload(origin, record)]
     payloads = []
     for start in range(0, n_rows, MAX_ROWS):
         rows = slice(start, start + MAX_ROWS)
@@ -140,7 +140,7 @@ def encode_predictions(
             for key, value in record.items()
         }
         part["i"] = prediction_ids[rows]
-        payloads.append(origin + _dump_marked(part)[1:])
+        payloads.append(_payload(origin, part))
     return payloads
 
 
@@ -217,44 +217,49 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _dump_marked(record: dict[str, Any]) -> bytes:
+def _payload(origin: bytes, record: dict[str, Any]) -> bytes:
     """A record as JSON and its block; what isn't finite among JSON's numbers would be null and is marked."""
-    block = _take_block(record) if _IS_LITTLE else b""
+    block = _take_block(record) if _IS_LITTLE else []
     try:
         text = orjson.dumps(record, _plain, orjson.OPT_SERIALIZE_NUMPY)
-        if b"null" not in text:
-            return text + block
+        is_marked = b"null" in text
     except TypeError:  # an integer beyond 64 bits
-        pass
-    for key in ("y", "x"):
-        if key in record:
-            _put_numbers(record, key, record[key])
-    return _dump(record) + block
+        is_marked = True
+    if is_marked:
+        for key in ("y", "x"):
+            if key in record:
+                _put_numbers(record, key, record[key])
+        text = _dump(record)
+    if not block:
+        return origin + text[1:]
+    try:
+        return b"".join([origin, text[1:], b"\n", *block])
+    except (BufferError, TypeError):  # not in one piece, row by row
+        return b"".join([origin, text[1:], b"\n", *(part.tobytes() for part in block)])
 
 
-def _take_block(record: dict[str, Any]) -> bytes:
-    """Take the arrays of doubles out of a record; their bytes after a newline, none where there are none."""
+def _take_block(record: dict[str, Any]) -> list[Any]:
+    """Take the arrays of doubles out of a record."""
     names: list[tuple[str, int]] = []
-    parts: list[Any] = [b"\n"]
+    block: list[Any] = []
     for key, n_dimensions in OF_DOUBLES.items():
         value = record.get(key)
         if value is None or type(value) is list:
             continue
         kind = getattr(value, "dtype", None)
-        if kind is None or kind.char not in "df" or value.ndim != n_dimensions or not value.size:
+        if kind is None or kind.char not in "df":
+            continue
+        shape = value.shape
+        if len(shape) != n_dimensions or 0 in shape:
             continue
         if kind.char == "f" or not kind.isnative:
             value = value.astype("<f8")
-        names.append((key, value.shape[1] if n_dimensions == 2 else 0))
-        parts.append(value)
+        names.append((key, shape[1] if n_dimensions == 2 else 0))
+        block.append(value)
         del record[key]
-    if not names:
-        return b""
-    record[BLOCK] = names
-    try:
-        return b"".join(parts)
-    except (BufferError, TypeError):  # not in one piece, row by row
-        return b"".join([parts[0], *(part.tobytes() for part in parts[1:])])
+    if block:
+        record[BLOCK] = names
+    return block
 
 
 def _put_numbers(record: dict[str, Any], key: str, values: Any) -> None:
