@@ -2,7 +2,7 @@
 
 Up to `[serve] max_body` a batch is all or nothing: an error anywhere is an error answer. Of a larger one that
 much is checked before the answer begins; what is found wrong later ends the answer with a problem in it (see
-`serve.answer_parts`). One version answers from beginning to end.
+`serve.answer_parts`), or is the answer where that waits for a proxy. One version answers from beginning to end.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from starlette.types import Receive, Scope, Send
 from serve.answer_parts import AnswerWriter, answer_writer
 from serve.answers import Answers
 from serve.bodies import body_format
+from serve.clients import is_half_duplex
 from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
 from serve.lanes import predict
 from serve.outbox import Outbox
-from serve.problems import Problem, problem_document
+from serve.problems import Problem, problem_document, problem_response
 from serve.request_body import read_blocks
 from serve.row_parts import CsvParts, LineParts, ListParts, Part, Parts, no_record
 
@@ -112,6 +113,8 @@ class _Stream:
         self.path = str(request.scope["path"])
         self.is_read = False
         """Whether all of the body has come."""
+        self.is_held = is_half_duplex(request.scope)
+        """Whether the answer waits for the end of the body: then an error anywhere is an error answer."""
         self.has_more = asyncio.Event()
         """Set when something was put into the outbox."""
         self.has_room = asyncio.Event()
@@ -211,7 +214,7 @@ def _parts_of(request: Request, model: ServedModel, longest: int) -> Parts:
 
 
 class _StreamResponse(Response):
-    """Sends what the stream answers while it still reads."""
+    """Sends what the stream answers, while it still reads unless the answer is held."""
 
     def __init__(self, stream: _Stream) -> None:
         super().__init__(media_type=stream.writer.media_type)
@@ -224,6 +227,12 @@ class _StreamResponse(Response):
         work.add_done_callback(lambda _: stream.has_more.set())
         gone: asyncio.Task[None] | None = None
         try:
+            if stream.is_held:
+                await asyncio.wait({work})
+                problem = work.exception()
+                if isinstance(problem, Problem):
+                    await problem_response(problem, stream.request_id, stream.path)(scope, receive, send)
+                    return
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             while True:
                 if stream.is_read and gone is None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _FORWARDED = b"x-forwarded-for"
+_OF_PROXIES = frozenset({_FORWARDED, b"forwarded", b"via"})
 SOCKET_PROXY = "unix"
 """Whoever connects to the server's Unix socket."""
 
@@ -56,7 +57,7 @@ class Clients:
 def is_from_here(scope: Scope) -> bool:
     """Whether the request comes from this machine, and not for somebody else through a proxy on it."""
     client = scope.get("client")
-    if any(name in (_FORWARDED, b"forwarded", b"via") for name, _ in scope["headers"]):
+    if any(name in _OF_PROXIES for name, _ in scope["headers"]):
         return False
     if _is_by_socket(scope):
         return True
@@ -66,6 +67,14 @@ def is_from_here(scope: Scope) -> bool:
         return ipaddress.ip_address(client[0]).is_loopback
     except ValueError:
         return False
+
+
+def is_half_duplex(scope: Scope) -> bool:
+    """Whether a proxy may be between that sends no more of a body once its answer has begun, as nginx does.
+
+    One that says nothing of itself speaks HTTP/1.0 as a rule.
+    """
+    return scope.get("http_version") == "1.0" or any(name in _OF_PROXIES for name, _ in scope["headers"])
 
 
 def _is_by_socket(scope: Scope) -> bool:

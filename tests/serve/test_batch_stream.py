@@ -7,6 +7,7 @@ import gzip
 import http.client
 import io
 import json
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -183,6 +184,29 @@ def test_a_client_that_sends_all_before_it_reads_is_answered(small: Any) -> None
     answer = connection.getresponse()
     assert answer.read().count(b"prediction_id") == 60_000
     connection.close()
+
+
+def test_behind_a_proxy_the_answer_waits_for_the_end_of_the_body(small: Any, wait_until: Any) -> None:
+    """nginx and Caddy send no more of a body once its answer has begun."""
+    rows = table(12_000)
+    body = as_csv(rows)
+    before = small.metric("predictions_total")
+    host, port = small.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as proxy:
+        head = f"POST /predict/batch HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 192.0.2.7\r\n"
+        head += f"Content-Type: text/csv\r\nAccept: text/csv\r\nContent-Length: {len(body)}\r\n\r\n"
+        proxy.sendall(head.encode() + body[: len(body) // 2])
+        wait_until(lambda: small.metric("predictions_total") - before >= 4_000, "answers to the first half")
+        assert not select.select([proxy], [], [], 0)[0]
+        proxy.sendall(body[len(body) // 2 :])
+        answer = http.client.HTTPResponse(proxy)
+        answer.begin()
+        assert answer.status == 200
+        assert len(answer.read().splitlines()) == 1 + len(rows)
+    late = as_csv(rows) + BAD_ROW.encode()
+    wrong = small.post("/predict/batch", content=late, headers={**CSV, "X-Forwarded-For": "192.0.2.7"})
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["row"] == len(rows)
 
 
 def test_a_compressed_body_is_read(small: Any) -> None:
