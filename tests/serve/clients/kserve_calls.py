@@ -3,34 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-import urllib.request
 from importlib.metadata import version
-from typing import Any
 
-import numpy as np
+from checking import ROWS, URL, check, end, natively
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
-
-URL = sys.argv[1]
-ROWS = np.array([[1.0, -0.5, 0.25, 2.0], [-1.5, 0.75, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
-failures = 0
-
-
-def check(words: str, holds: bool, seen: object = "") -> None:
-    global failures
-    failures += not holds
-    print(f"{'✓' if holds else '✗'} {words}{'' if holds else f': {seen}'}")
-
-
-def natively(model: str, rows: Any) -> list[dict[str, Any]]:
-    request = urllib.request.Request(
-        f"{URL}/models/{model}/predict/batch",
-        json.dumps(rows).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        return list(json.load(answer)["predictions"])
 
 
 def matrix(*, binary: bool) -> InferInput:
@@ -85,4 +61,4 @@ async def main() -> None:
 if __name__ == "__main__":
     print(f"kserve {version('kserve')}")
     asyncio.run(main())
-    sys.exit(1 if failures else 0)
+    end()
