@@ -228,6 +228,24 @@ def print_case(report: Report, one: Mapping[str, Any]) -> None:
     )
 
 
+def print_metric(report: Report, one: Mapping[str, Any]) -> None:
+    """A metric against what it was, and what lies behind it: classes, calibration, segments, residuals."""
+    from workbench.performance_text import residual_text, sentences, tables
+
+    level = "critical" if one.get("dropped") else "estimated" if one.get("estimated") else ""
+    print_title(": ".join(filter(None, (one["metric"], level))), subtitle_of(report))
+    details = report.get("performance_details") or {}
+    for text in (*sentences(one, details), residual_text(details)):
+        if text:
+            print(text)
+    for table in tables(details):
+        print()
+        print_title(table.title)
+        first, *others = table.head
+        columns = [Column(first, flexible=True), *(Column(title, "right") for title in others)]
+        print_table(columns, [list(row) for row in table.rows])
+
+
 def sentence(one: Mapping[str, Any], report: Report) -> str:
     """The reason of a verdict in words."""
     name, severity = one["name"], one["severity"]
@@ -369,5 +387,6 @@ def find_feature(report: Report, name: str) -> Mapping[str, Any] | None:
 
 
 def names(report: Report) -> Sequence[str]:
-    """Everything that was judged."""
-    return [one["name"] for one in _judged(report)]
+    """Everything that was judged, and the metrics."""
+    metrics = dict.fromkeys(one["metric"] for one in report.get("performance", ()))
+    return [*(one["name"] for one in _judged(report)), *metrics]

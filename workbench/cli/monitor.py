@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,9 @@ def monitor() -> None:
 
 @monitor.command()
 @click.argument("model", required=False, shell_complete=completions.models)
-@click.option("--explain", metavar="COLUMN", help="Everything that led to the verdict on one column.")
+@click.option(
+    "--explain", metavar="COLUMN", help="Everything that led to the verdict on one column, or one metric."
+)
 @click.option("--window", metavar="TIME|ROWS", help="In place of the setting: 1h, 24h, 500.")
 @click.option("--segment", metavar="COLUMN=VALUE", help="Only rows with that value.")
 @click.option("--role", metavar="ROLE", help=ROLE_HELP)
@@ -58,7 +60,6 @@ def show(
 
     What a server answered and what `workbench predict --log` did are judged apart, by --role.
     """
-    from store.errors import NotFoundError
     from workbench import drift_text
     from workbench.output import print_json
 
@@ -67,20 +68,7 @@ def show(
         return
     reports = reports_of(invocation, model, window=window, segment=segment, role=role)
     if explain is not None:
-        for report in reports:
-            found = drift_text.find_feature(report, explain)
-            if found is None:
-                from workbench.settings import nearest
-
-                known = list(drift_text.names(report))
-                raise NotFoundError(
-                    f"{report['model']} version {report['version']} has no column {explain!r} to explain",
-                    nearest(explain, known) or f"There are: {', '.join(known) or 'none'}.",
-                )
-            if as_json:
-                print_json(found)
-            else:
-                drift_text.print_case(report, found)
+        _explain(reports, explain, as_json, is_one=model is not None)
         return
     if as_json:
         print_json(reports[0] if model is not None else reports)
@@ -89,6 +77,41 @@ def show(
         if place:
             print()
         drift_text.print_report(report)
+
+
+def _explain(reports: Sequence[Mapping[str, Any]], name: str, as_json: bool, *, is_one: bool) -> None:
+    """The case of a column, the prediction or a metric, in each model that has it."""
+    from store.errors import NotFoundError
+    from workbench import drift_text
+    from workbench.output import print_json
+    from workbench.performance_text import find_metric
+
+    found = [
+        (report, one, is_column)
+        for report in reports
+        for one, is_column in (
+            (drift_text.find_feature(report, name), True),
+            (find_metric(report, name), False),
+        )
+        if one is not None
+    ]
+    if not found:
+        from workbench.settings import nearest
+
+        known = list(dict.fromkeys(each for report in reports for each in drift_text.names(report)))
+        whose = ", ".join(f"{report['model']} version {report['version']}" for report in reports)
+        has = "has" if len(reports) == 1 else "have"
+        raise NotFoundError(
+            f"{whose} {has} no column {name!r} to explain",
+            nearest(name, known) or f"There are: {', '.join(known) or 'none'}.",
+        )
+    if as_json:
+        print_json(found[0][1] if is_one else [one for _, one, _ in found])
+        return
+    for place, (report, one, is_column) in enumerate(found):
+        if place:
+            print()
+        (drift_text.print_case if is_column else drift_text.print_metric)(report, one)
 
 
 @monitor.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,10 @@ from store.journal import JournalTail
 from store.references import fingerprint, published_references
 from workbench.desk.drift_performance import PerformanceMoment, performance_over_time
 from workbench.desk.drift_rows import DriftRow, rows_of, worst
+from workbench.drift_history import FEWEST, judged_now, short_windows
 
 if TYPE_CHECKING:
     from store.series import SeriesReader
-    from store.slices import Key
     from workbench.desk.desk import Desk
     from workbench.monitoring import Monitor
 
@@ -30,9 +30,6 @@ HISTORY = 96
 """Windows in a chart at most."""
 WINDOWS = ("5m", "30m", "1h", "6h", "24h", "7d", "500", "5000")
 """What a person may judge in place of the setting."""
-_FEWEST = 3
-"""Ended windows below which the chart shows shorter ones."""
-_SHORTEST = "5m"
 
 
 @dataclass(frozen=True)
@@ -208,7 +205,7 @@ class DriftDesk:
         key = Key(shown.model, shown.version, shown.role)
         setting = self._window_setting(shown.model)
         if wanted.window is not None and not wanted.segment:
-            return self._judged_now(key, wanted.window), _words(wanted.window)
+            return judged_now(self._judge(), key, wanted.window), _words(wanted.window)
         found = recent(
             self._layout,
             shown.model,
@@ -217,17 +214,13 @@ class DriftDesk:
             segment=wanted.segment,
             limit=HISTORY,
         )[::-1]
-        if len(found) < _FEWEST and not wanted.segment and report["current_rows"]:
-            return self._judged_now(key, _SHORTEST), _words(_SHORTEST)
+        if len(found) < FEWEST and not wanted.segment and report["current_rows"]:
+            found, length = short_windows(self._judge(), key, report["current_rows"])
+            return found, _words(length)
         newest = _finding(report)
         if newest is not None and (not found or newest.end > found[-1].end):
             found.append(newest)
         return found, _words(setting)
-
-    def _judged_now(self, key: Key, window: str) -> list[Finding]:
-        """Alike for windows that are, whenever they are judged."""
-        found = self._judge().history(key, window=window)
-        return [replace(one, evaluated_at=one.end) for one in found]
 
     def _performance(
         self, shown: WatchedVersion, report: Mapping[str, Any], history: Sequence[Finding]
@@ -351,7 +344,7 @@ def spelled(window: str) -> str:
 
 
 def _words(window: str) -> str:
-    return f"{spelled(window)} windows"
+    return f"windows of {spelled(window)}" if window.isdigit() else f"{spelled(window)} windows"
 
 
 def _no_version(has_models: bool) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipelines.drift.moments import days_of, moment_text
 from workbench.desk.drift_performance import Measured
 from workbench.desk.drift_rows import DriftRow, effect_in
+from workbench.drift_shape import bars_of, has_bins_of_one_value
 
 if TYPE_CHECKING:
     from workbench.desk.drift import DriftView
@@ -43,24 +45,28 @@ class Distribution:
     current: tuple[float, ...]
     labels: tuple[str, ...]
     edges: tuple[float, ...] | None = None
+    ends: tuple[str, str, str] | None = None
+    """Beginning, middle and end in words, where the edges are times."""
 
 
 def over_time(view: DriftView, row: DriftRow) -> EffectOverTime:
     """The effect of a feature, of the prediction or in a segment over the windows of the history.
 
-    Of performance there is the value with its interval and what it was; of a check there are no points.
+    Of performance there is the value with its interval and what it was; of a check its column's effect.
     """
+    row = pictured(view, row)
     if row.kind == "performance":
         return _performance(view, row)
+    points: list[tuple[float, float | None]]
     if row.kind in ("check", "segment"):
-        trend = row.trend
-        points = list(zip([w.end.timestamp() for w in view.history][-len(trend) :], trend, strict=False))
+        points = [(end.timestamp(), value) for end, value in zip(row.ends, row.trend, strict=True)]
     else:
         points = [(window.end.timestamp(), effect_in(window, row)) for window in view.history]
     if not points:
         return EffectOverTime(row.name)
     # From where its first window began, so that a short history has room on its left.
-    points.insert(0, (min(view.history[0].start.timestamp(), points[0][0]), None))
+    begin = min([points[0][0], *(window.start.timestamp() for window in view.history[:1])])
+    points.insert(0, (begin, None))
     x = tuple(at for at, _ in points)
     limits = row.source.get("thresholds") or {"warning": 0.10, "critical": 0.25}
     lines = (
@@ -77,15 +83,28 @@ def over_time(view: DriftView, row: DriftRow) -> EffectOverTime:
     )
 
 
+def pictured(view: DriftView, row: DriftRow) -> DriftRow:
+    """The line that is drawn where this one is shown: of a check that of its column."""
+    if row.kind != "check" or not row.source.get("feature"):
+        return row
+    wanted = f"feature:{row.source['feature']}"
+    return next((one for one in view.rows if one.id == wanted), row)
+
+
 def distribution(row: DriftRow) -> Distribution | None:
     """Reference against current; None where a row has no distribution."""
     shape = row.source.get("distribution")
     if not shape or not shape["labels"]:
         return None
-    reference, current = tuple(shape["reference"]), tuple(shape["current"])
-    edges = shape.get("edges")
+    edges, bars = shape.get("edges"), bars_of(row.source)
+    if not edges or row.source.get("kind") == "boolean" or has_bins_of_one_value(row.source):
+        return Distribution(bars.reference, bars.current, bars.labels)
+    closed, ends = _closed(edges), None
+    if row.source.get("kind") == "datetime":
+        days = days_of([closed[0], (closed[0] + closed[-1]) / 2, closed[-1]])
+        ends = (moment_text(days[0]), moment_text(days[1]), moment_text(days[2]))
     return Distribution(
-        reference, current, tuple(map(str, shape["labels"])), None if not edges else _closed(edges)
+        tuple(shape["reference"]), tuple(shape["current"]), tuple(map(str, shape["labels"])), closed, ends
     )
 
 

@@ -32,6 +32,8 @@ class DriftRow:
     """The effect; of performance the metric itself, of a check the share of rows."""
     trend: tuple[float | None, ...] = ()
     """The value in each window of the history, oldest first."""
+    ends: tuple[datetime, ...] = ()
+    """When those windows ended, where they are windows of its own."""
     scale: float | None = None
     """What the trend is drawn up to; None for its own range."""
     since: datetime | None = None
@@ -213,6 +215,7 @@ def _segment(history: Sequence[Finding], alerts: Sequence[Alert]) -> DriftRow:
         severity=newest.severity,
         value=trend[-1],
         trend=trend,
+        ends=tuple(window.end for window in history),
         scale=max([0.25, *(value for value in trend if value is not None)]),
         since=since,
         note=", ".join(flagged[:3]) or f"{newest.rows:,} rows",

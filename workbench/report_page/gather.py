@@ -19,6 +19,9 @@ def project_page(project: Project, report: Mapping[str, Any]) -> str:
     from store.alerts import list_alerts
     from store.findings import recent
     from store.journal import read_events
+    from store.slices import Key
+    from workbench.drift_history import FEWEST, short_windows
+    from workbench.monitoring import Monitor
 
     layout, model = project.layout, str(report["model"])
     windows = recent(
@@ -29,6 +32,9 @@ def project_page(project: Project, report: Mapping[str, Any]) -> str:
         segment=report.get("segment") or "",
         limit=WINDOWS,
     )
+    if len(windows) < FEWEST and not report.get("segment") and report.get("reference_rows"):
+        key = Key(model, int(report["version"]), str(report["role"]))
+        windows, _ = short_windows(Monitor(project.root), key, int(report["current_rows"]))
     marks = [
         Mark(event.at, f"v{event.to}")
         for event in read_events(layout, model=model)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from store.findings import Finding
+from workbench.performance_text import coverage_text, residual_text
 from workbench.report_page import charts
 from workbench.report_page.charts import Mark, number
 from workbench.report_page.formats import (
@@ -16,7 +17,6 @@ from workbench.report_page.formats import (
     name,
     note,
     row,
-    span,
     table,
     with_interval,
 )
@@ -39,7 +39,7 @@ def performance(
     legend = "Band: 95 % interval; upright tick: the reference; hollow dot: estimated without outcomes."
     parts = [
         "<h2>Performance</h2>",
-        note(f"{_coverage(details)} {legend}".strip()),
+        note(f"{coverage_text(details)} {legend}".strip()),
         table(("metric", "from", "#value", "#95 %", "#reference", "", ""), map(_metric, metrics)),
         _over_time(metrics, windows, marks),
         _against(report.get("against")),
@@ -114,25 +114,6 @@ def _over_time(
     return card(f"{metric_name(metric['metric'])} by window", chart)
 
 
-def _coverage(details: Mapping[str, Any] | None) -> str:
-    coverage = (details or {}).get("coverage") or {}
-    if not coverage.get("predictions"):
-        return ""
-    text = f"{coverage['labelled']:,} of {coverage['predictions']:,} predictions have a true outcome by now."
-    if coverage.get("lag_p50_s") is not None:
-        text += f" Half of the outcomes arrive within {span(coverage['lag_p50_s'])}, nine in ten within "
-        text += f"{span(coverage['lag_p90_s'])}."
-    sampled = (details or {}).get("sampled")
-    if sampled:
-        text += (
-            f" Of so many, ROC AUC, probabilities, segments and estimates are those of {sampled['rows']:,}"
-            " spread over the window."
-        )
-    if coverage.get("maturity") is not None and coverage["maturity"] < 0.9:
-        text += f" About {coverage['maturity']:.0%} of those to come should be here."
-    return text
-
-
 def _calibration(details: Mapping[str, Any]) -> str:
     found = details.get("calibration")
     if not found or not found.get("bins"):
@@ -167,15 +148,8 @@ def _classes(details: Mapping[str, Any]) -> str:
 
 
 def _residuals(details: Mapping[str, Any]) -> str:
-    found = details.get("residuals")
-    if not found:
-        return ""
-    bias, low, high = (number(found[key]) for key in ("bias", "low", "high"))
-    text = f"On average the truth is {bias} above the prediction [{low}, {high}]"
-    if found.get("reference_bias") is not None:
-        was = number(found["reference_bias"])
-        text += f"; on held-out training data it was {was} (p {found['p_value']:.2g})"
-    return f"<h2>Residuals</h2>{note(f'{text}.')}"
+    text = residual_text(details)
+    return f"<h2>Residuals</h2>{note(text)}" if text else ""
 
 
 def _segments(details: Mapping[str, Any]) -> str:

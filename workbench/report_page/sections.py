@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -11,6 +10,7 @@ from typing import Any
 from pipelines.drift.moments import moment_text
 from store.alerts import Alert
 from store.findings import Finding
+from workbench.drift_shape import bars_of
 from workbench.report_page import charts
 from workbench.report_page.charts import Mark, number
 from workbench.report_page.formats import (
@@ -224,7 +224,8 @@ def _shown_as(kind: object) -> Callable[[float | None], str]:
 
 def _distribution(one: Mapping[str, Any]) -> str:
     level = one.get("severity", "ok")
-    chart = charts.histogram(*_bins(one))
+    bars = bars_of(one)
+    chart = charts.histogram(bars.labels, bars.reference, bars.current)
     text = (
         f"effect {charts.effect(one['effect'])}"
         if one.get("effect") is not None
@@ -252,19 +253,3 @@ def _effect_card(
         levels=["" if one is None else str(one.get("severity", "")) for one in verdicts],
     )
     return card(name, chart)
-
-
-def _bins(one: Mapping[str, Any]) -> tuple[list[str], list[float], list[float]]:
-    """Labels and both counts, without bins at the ends that hold nothing on either side."""
-    shape = one.get("distribution") or {}
-    labels = [str(label) for label in shape.get("labels", ())]
-    edges: list[float] = list(shape.get("edges") or [])
-    if len(edges) > 1 and edges[0] == math.nextafter(edges[1], -math.inf):
-        labels[1] = f"{edges[1]:.4g}"  # a bin of one value, the smallest
-    if one.get("kind") == "boolean" and len(labels) == len(edges) + 1:
-        # A value lies in the bin that ends with it.
-        labels = [{0.0: "false", 1.0: "true"}.get(edge, "other") for edge in edges] + ["other"]
-    was, now = list(shape.get("reference", ())), list(shape.get("current", ()))
-    used = [place for place in range(len(labels)) if was[place] or now[place]]
-    shown = slice(used[0], used[-1] + 1) if used else slice(None)
-    return labels[shown], was[shown], now[shown]

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from store.alerts import get_alert
 from store.findings import Finding
 from workbench.desk.desk import Desk, open_desk
 from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, spelled
-from workbench.desk.drift_picture import distribution, over_time
+from workbench.desk.drift_picture import distribution, over_time, pictured
 from workbench.desk.drift_rows import DriftRow, rows_of
 from workbench.desk.place import find_place
 
@@ -95,6 +97,19 @@ def test_nothing_is_made_again_while_nothing_changes_and_a_seen_alert_is(driftin
     assert get_alert(drifting.layout, alert.id).state == "silenced"
 
 
+def test_what_all_came_at_once_is_drawn_by_rows(drifting: Any) -> None:
+    for minute, shift in enumerate((0, 0, 6, 6)):
+        drifting.ask(600, NOON - timedelta(minutes=4 - minute), shift=shift)
+    drifting.look()
+    view = desk_of(drifting).drift.view(Wanted())
+    assert view.windows == "windows of 500 rows"
+    trend = by_name(view)["temp"].trend
+    assert len(trend) == len(view.history) == 4
+    assert trend[0] is not None
+    assert trend[-1] is not None
+    assert trend[0] < 0.1 < trend[-1]
+
+
 def test_another_window_and_a_segment_are_judged_when_asked_for(drifting: Any) -> None:
     drifting.hours(0, 0, 6)
     desk = desk_of(drifting)
@@ -143,6 +158,51 @@ def test_it_says_what_to_do_where_there_is_nothing(drifting: Any) -> None:
     (drifting.layout.references / "bikes" / "1.json").unlink()
     asked = desk.drift.view(Wanted(window="24h"))
     assert "workbench monitor profile bikes/1 --data FILE" in asked.nothing
+
+
+def shape(kind: str, labels: list[str], edges: list[float]) -> dict[str, Any]:
+    counts = [0, *range(5, 4 + len(labels))]
+    return {
+        "kind": kind,
+        "distribution": {"labels": labels, "edges": edges, "reference": counts, "current": counts},
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "labels", "ends"),
+    [
+        (shape("numeric", ["< 0", "0", "1", "> 1"], [-5e-324, 0.0, 1.0]), ("0", "1", "> 1"), None),
+        (shape("boolean", ["< 0", "0", "1", "> 1"], [-5e-324, 0.0, 1.0]), ("false", "true", "other"), None),
+        (shape("numeric", ["≤ 1", "1 … 2", "> 2"], [1.0, 2.0]), None, None),
+        (
+            shape("datetime", ["a", "b … c", "d"], [864000.0, 1728000.0]),
+            None,
+            ("1970-01-01", "1970-01-16", "1970-01-31"),
+        ),
+    ],
+)
+def test_few_values_have_a_bar_each_and_times_are_days(
+    source: dict[str, Any], labels: tuple[str, ...] | None, ends: tuple[str, ...] | None
+) -> None:
+    found = distribution(DriftRow("feature", "x", "ok", source=source))
+    assert found is not None
+    assert (found.edges is None) == (labels is not None)
+    assert labels is None or found.labels == labels
+    assert found.ends == ends
+
+
+def test_a_check_shows_its_column_and_a_segment_its_own_windows() -> None:
+    history = (window(0, 0.1, "ok"), window(1, 0.2, "warning"))
+    check = {"kind": "out_of_range", "feature": "temp", "severity": "watch", "message": "…", "share": 0.05}
+    segment = [replace(one, segment="season=fall") for one in history[:1]]
+    found = tuple(rows_of(report(judged("temp", 0.2, "warning"), checks=[check]), history, (), [segment]))
+    view = replace(DriftView(), rows=found, history=history, windows="1 h windows")
+    of_check, of_segment = (next(row for row in found if row.kind == kind) for kind in ("check", "segment"))
+    assert over_time(view, of_check).title.startswith("temp · ")
+    assert distribution(pictured(view, of_check)) is not None
+    assert over_time(view, of_segment).x[1:] == (history[0].end.timestamp(),)
+    lonely = replace(view, rows=(of_check,))
+    assert over_time(lonely, of_check).x == ()
 
 
 def test_since_is_the_start_of_the_unbroken_run() -> None:

@@ -35,6 +35,12 @@ def test_bins_are_as_wide_as_their_edges_and_areas_compare() -> None:
     ]
 
 
+def test_ends_are_short_numbers_or_what_they_are_called() -> None:
+    assert text([1], [1], 20, 2, edges=[-6 / 7, 48 / 7])[-1] == "-0.857   3      6.86"
+    assert text([1], [1], 29, 2, edges=[1.23456, 1.23457])[-1] == "1.23456    1.23456    1.23457"
+    assert text([1], [1], 20, 2, edges=[0.0, 1.0], ends=("May", "June", "July"))[-1] == "May     June    July"
+
+
 def test_what_is_too_little_for_a_cell_leaves_a_trace() -> None:
     assert text([1000, 0], [1000, 1], 4, 1) == ["▓▓▁▁"]
 

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from store.alerts import Alert
 from workbench.desk.drift import WINDOWS, DriftView, Wanted, spelled
-from workbench.desk.drift_picture import distribution, over_time
+from workbench.desk.drift_picture import distribution, over_time, pictured
 from workbench.desk.drift_rows import DriftRow
 from workbench.tui.frame.dialogs import Choice, ChoiceDialog
 from workbench.tui.frame.screen import SMALLEST, WorkbenchScreen
@@ -63,6 +63,7 @@ class DriftScreen(WorkbenchScreen):
         #shape { width: 2fr; }
         #why { display: none; padding: 0 1; height: 1fr; }
         &.-shapeless #shape { display: none; }
+        &.-pointless #effect { visibility: hidden; }
         &.-alarmed #alerts { display: block; }
         &.-low #pictures, &.-middle.-alerting #pictures { display: none; }
         &.-low #alerts, &.-middle #alerts { display: none; height: 2fr; }
@@ -131,7 +132,9 @@ class DriftScreen(WorkbenchScreen):
         model = state.get("model")
         if isinstance(model, str):
             self._wanted = Wanted(model=model)
-        self.ranking.restore_state(TableState.from_json(state.get("ranking")))
+        # What drifted most is on top and under the cursor, and no forgotten filter hides it.
+        kept = TableState.from_json(state.get("ranking"))
+        self.ranking.restore_state(TableState(kept.sorts, kept.arrangement, column=kept.column))
 
     def remember(self) -> dict[str, Any]:
         return {"model": self._wanted.model, "ranking": self.ranking.save_state().to_json()}
@@ -165,8 +168,9 @@ class DriftScreen(WorkbenchScreen):
             clean(picture.title if picture is not None else "over time")
         )
         self.query_one("#effect", Chart).set_data(chart_of(picture))
-        bins = None if row is None else distribution(row)
+        bins = None if row is None else distribution(pictured(view, row))
         self.set_class(bins is None, "-shapeless")
+        self.set_class(picture is None or not picture.x, "-pointless")
         self.query_one("#shape").border_title = "reference ▒ now █"
         self.query_one("#distribution", DistributionView).set_bins(bins_of(bins))
         if self.has_class("-explaining") and row is not None and view.report is not None:

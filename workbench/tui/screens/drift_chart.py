@@ -31,4 +31,5 @@ def chart_of(picture: EffectOverTime | None) -> ChartData:
 def bins_of(shape: Distribution | None) -> Bins | None:
     if shape is None:
         return None
-    return Bins(shape.reference, shape.current, shape.edges, None if shape.edges else shape.labels)
+    labels = None if shape.edges else shape.labels
+    return Bins(shape.reference, shape.current, shape.edges, labels, shape.ends)

@@ -12,12 +12,14 @@ from workbench.drift_text import (
     FLOOR_NAMES,
     STATISTIC_NAMES,
     TEST_NAMES,
+    find_feature,
     mean_text,
     p_text,
     sd_text,
     sentence,
     subtitle_of,
 )
+from workbench.performance_text import residual_text, sentences, tables
 from workbench.tui.screens.drift_columns import SYMBOLS, TONES
 from workbench.tui.widgets.formats import MISSING, number
 from workbench.tui.widgets.page import Cell, grid, heading, paragraph
@@ -31,19 +33,30 @@ def explanation(report: Mapping[str, Any], row: DriftRow, cells: int) -> Content
     tone = TONES.get(row.severity)
     style = f"$text-{tone}" if tone else _QUIET
     parts = [heading(row.name, f"{SYMBOLS.get(row.severity, '')} {row.severity}".strip(), style)]
+    parts.append(paragraph(subtitle_of(report), cells, _QUIET))
     if row.kind in ("feature", "prediction"):
-        parts.append(paragraph(subtitle_of(report), cells, _QUIET))
         parts += _of_feature(row.source, report, cells)
+    elif row.kind == "performance":
+        parts += _of_metric(row.source, report.get("performance_details") or {}, cells)
     else:
-        if row.note:
-            parts.append(paragraph(row.note, cells))
-        facts: list[list[Cell]] = [
-            [(key.replace("_", " "), _QUIET), (_text(value), "")]
-            for key, value in row.source.items()
-            if not isinstance(value, (Mapping, list, tuple)) and value is not None
-        ]
-        parts += [Content(""), grid(facts, cells)]
+        parts += [Content(""), paragraph(row.note, cells)]
+        feature = find_feature(report, str(row.source.get("feature")))
+        if feature is not None:
+            parts += _of_feature(feature, report, cells)
     return Content("\n").join(parts)
+
+
+def _of_metric(one: Mapping[str, Any], details: Mapping[str, Any], cells: int) -> list[Content]:
+    parts = []
+    for text in (*sentences(one, details), residual_text(details)):
+        if text:
+            parts += [Content(""), paragraph(text, cells)]
+    for table in tables(details):
+        rows = [_header(*table.head), *([(text, "") for text in row] for row in table.rows)]
+        padded = [[*row, ("", "")] for row in rows]  # the last column is the one that wraps
+        parts += [Content(""), heading(table.title)]
+        parts.append(grid(padded, cells, right=frozenset(range(1, len(table.head)))))
+    return parts
 
 
 def _of_feature(one: Mapping[str, Any], report: Mapping[str, Any], cells: int) -> list[Content]:
@@ -129,7 +142,3 @@ def _header(*titles: str) -> list[Cell]:
 
 def _percent(share: float | None) -> str:
     return MISSING if share is None else f"{share:.1%}"
-
-
-def _text(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)

@@ -23,6 +23,8 @@ class Bins:
     now: Sequence[float]
     edges: Sequence[float] | None = None
     labels: Sequence[str] | None = None
+    ends: tuple[str, str, str] | None = None
+    """What to write at the beginning, middle and end of the edges, where they are no plain numbers."""
 
 
 class DistributionView(LinePainter, Widget):
@@ -75,4 +77,5 @@ class DistributionView(LinePainter, Widget):
             ),
             edges=self._bins.edges,
             labels=self._bins.labels,
+            ends=self._bins.ends,
         )

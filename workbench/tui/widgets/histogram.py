@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import ceil, isfinite, log10
 
 from rich.segment import Segment
 from rich.style import Style
@@ -33,12 +34,13 @@ def draw_histogram(
     *,
     edges: Sequence[float] | None = None,
     labels: Sequence[str] | None = None,
+    ends: tuple[str, str, str] | None = None,
 ) -> list[Strip]:
     """Counts or shares by bin, each side as a share of its own total, in `columns` × `rows` cells.
 
     With `edges` (one more than there are bins) bins are as wide as they are, and heights are densities, so
-    that areas compare. Without them, all bins are alike and `labels` names them. The last line has the labels
-    if there are two lines or more.
+    that areas compare; `ends` is what to write there in place of numbers. Without them, all bins are alike
+    and `labels` names them. The last line has the labels if there are two lines or more.
     """
     if len(reference) != len(now) or (edges is not None and len(edges) != len(now) + 1):
         raise ValueError("a histogram needs as many counts on either side, and one edge more")
@@ -51,7 +53,10 @@ def draw_histogram(
     before, after = ([height / highest * bars if highest else 0.0 for height in side] for side in heights)
     lines = [_bar_line(row, before, after, styles) for row in range(bars, 0, -1)]
     if rows > 1:
-        text = _edge_labels(edges, columns) if edges is not None else _bin_labels(labels or (), bins, columns)
+        if edges is not None:
+            text = _edge_labels(ends or _ends(edges), columns)
+        else:
+            text = _bin_labels(labels or (), bins, columns)
         lines.append(Strip([Segment(text, styles.label)], columns))
     return lines
 
@@ -112,9 +117,16 @@ def _cell(row: int, before: float, after: float, styles: HistogramStyles) -> tup
     return " ", styles.label
 
 
-def _edge_labels(edges: Sequence[float], columns: int) -> str:
+def _ends(edges: Sequence[float]) -> tuple[str, str, str]:
+    """As many digits as tell the edges apart, three at least."""
     low, high = edges[0], edges[-1]
-    texts = [compact(low), compact((low + high) / 2), compact(high)]
+    size, step = max(abs(low), abs(high)), abs(high - low)
+    digits = 3 if not step or not isfinite(size / step) else max(3, min(15, ceil(log10(size / step)) + 2))
+    low, middle, high = (float(f"{one:.{digits}g}") for one in (low, (low + high) / 2, high))
+    return compact(low), compact(middle), compact(high)
+
+
+def _edge_labels(texts: Sequence[str], columns: int) -> str:
     if sum(map(len, texts)) + 4 > columns:
         return fit(f"{texts[0]}…{texts[2]}", columns)
     middle = (columns - len(texts[1])) // 2
