@@ -2,7 +2,8 @@
 
 Up to `[serve] max_body` a batch is all or nothing: an error anywhere is an error answer. Of a larger one that
 much is checked before the answer begins; what is found wrong later ends the answer with a problem in it (see
-`serve.answer_parts`), or is the answer where that waits for a proxy. One version answers from beginning to end.
+`serve.answer_parts`), or is the answer where that waits for a proxy. One version answers from beginning to
+end.
 """
 
 from __future__ import annotations
