@@ -22,9 +22,9 @@ _LONGEST_LENGTH = 8
 def frame(payload: bytes) -> bytes:
     """`payload` as a line of the spool."""
     head = payload.find(b"\n")
-    if head < 0:
-        return b"%08x %b\n" % (crc32(payload), payload)
-    return b"%08x+%x %b\n" % (crc32(payload), len(payload) - head - 1, payload)
+    length = b"" if head < 0 else b"+%x" % (len(payload) - head - 1)
+    # Joined: putting a long payload into a format costs more than its checksum and its writing.
+    return b"".join((b"%08x%b " % (crc32(payload), length), payload, b"\n"))
 
 
 @dataclass
