@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.frame_encoder import EncodedRows, FrameEncoder, Row
 from store.frame_parts import Parts, take_apart
-from store.frame_probes import probe_rows, single_missing
+from store.frame_probes import ASKED, probe_rows, single_missing
 from store.frame_tables import handed_on, known_values, make_encoder, transformed
 from store.frames import build_frame
 from store.model_files import ColumnSpec
@@ -85,7 +85,7 @@ def _made(model: LoadedModel) -> FramePlan | None:
     in_columns = replace(encoder, order="F")
     ways = (FramePlan(encoder, last), FramePlan(in_columns, last), FramePlan(encoder, last, most_rows=1))
     for plan in ways:
-        if all(_answers_the_same(plan, model, rows) for rows, _ in probes):
+        if all(_answers_the_same(plan, model, rows) for rows, _ in probes[:ASKED]):
             return plan
     return None
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 _NEW_TEXTS = ("", " ", "none of those", "NaN", "None", "0", "1.0", "Ü" * 40, "\U0001f6b2")
 _EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, 1e9, -1e18, 1e37)
 _FIRST_DAY = datetime(1969, 12, 30, 22, 15, 59, 123457, tzinfo=UTC)
-_BATCHES = (1, 1, 1, 1, 1, 2, 3, 7, 33, 100)
+_USUAL = (1, 2, 33, 100)
+_MIXED = (1, 7, 40, 1)
+ASKED = 9
+"""Of the probes, the first ones: on these the whole model is asked for its answer as well."""
 _MOST_SINGLE = 64
 """Columns of which one alone is missing in a probe; of more, only these are looked at so."""
 
@@ -44,12 +47,11 @@ def probe_rows(
             for _ in range(number)
         ]
 
-    for number in _BATCHES:
+    for number in _USUAL:
         yield rows(number), True
-    for number in (1, 1, 1, 5, 40):
+    for number in _MIXED:
         yield rows(number, missing=0.3, odd=0.3), False
-    for number in (1, 8):
-        yield rows(number, odd=1.0), False
+    yield rows(8, odd=1.0), False
     yield rows(1, missing=1.0), False
     yield rows(3, missing=1.0), False
 
