@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -162,6 +163,45 @@ def test_proxies_reach_the_port_where_there_is_no_socket(facts: Facts) -> None:
     assert "server 127.0.0.1:8123;" in nginx
     (caddyfile,) = made(replace(facts, host="0.0.0.0"), "caddy").values()
     assert "reverse_proxy 127.0.0.1:8123 {" in caddyfile
+
+
+@pytest.fixture(params=[None, "api.sock"])
+def reached(request: pytest.FixtureRequest, facts: Facts) -> Facts:
+    """By its port, and by a socket in the folder with the strange name."""
+    return replace(facts, socket=request.param and facts.root / request.param)
+
+
+@pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("openssl")), reason="no nginx here")
+def test_nginx_itself_reads_the_configuration(reached: Facts, tmp_path: Path) -> None:
+    (text,) = made(reached, "nginx").values()
+    # It reads the certificate, too.
+    text = text.replace("/etc/letsencrypt/live/models.example.com", str(tmp_path))
+    files = ["-keyout", str(tmp_path / "privkey.pem"), "-out", str(tmp_path / "fullchain.pem")]
+    self_signed = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=models", *files]
+    subprocess.run(self_signed, capture_output=True, check=True)
+    paths = [f"{kind}_temp_path {tmp_path}/{kind};" for kind in ("client_body", "proxy")]
+    whole = f"pid {tmp_path}/pid; events {{}} http {{ access_log off; {' '.join(paths)} {text} }}"
+    (tmp_path / "nginx.conf").write_text(whole, encoding="utf-8")
+    command = ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "warn" not in result.stderr
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="no caddy here")
+def test_caddy_itself_reads_the_configuration(reached: Facts, tmp_path: Path) -> None:
+    (text,) = made(reached, "caddy").values()
+    (tmp_path / "Caddyfile").write_text(text, encoding="utf-8")
+    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    # What it would listen to and pass on, as it understood it.
+    adapted = subprocess.run(
+        ["caddy", "adapt", *command[2:]], capture_output=True, text=True, env=environment
+    )
+    upstream = f"unix/{reached.socket}" if reached.socket else f"127.0.0.1:{reached.port}"
+    assert json.dumps({"dial": upstream}, separators=(",", ":"), ensure_ascii=False) in adapted.stdout
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
