@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from store.records import class_text, number
@@ -38,11 +39,11 @@ class Counts:
     def missing(self) -> int:
         return self.null + self.nan
 
-    @property
+    @cached_property
     def in_bins(self) -> int:
         return sum(self.bins)
 
-    @property
+    @cached_property
     def n(self) -> int:
         """All values, missing ones included."""
         return self.in_bins + self.missing + self.positive_infinite + self.negative_infinite + self.unseen

@@ -20,6 +20,7 @@ from store.bucket_tables import TABLES as BUCKET_TABLES
 from store.bucket_tables import recount_all
 from store.errors import BusyError, StorageError
 from store.layout import Layout
+from store.shared_reading import shared_with
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -175,9 +176,14 @@ def reading(
     Where the file is missing, or somebody else keeps it open for longer than `timeout_s`, nothing is attached
     and the second value says so ("" for missing, else who holds it). Raises StorageError where it is damaged.
     Only temporary tables and views go with the connection; for statements of a user's it is an `own` one.
+    Within `shared_reading` it is the one of that.
     """
     import duckdb
 
+    shared = None if own else shared_with(layout)
+    if shared is not None:
+        yield shared.connection, shared.note
+        return
     deadline = time.monotonic() + timeout_s
     config = {**_READER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
     if own:

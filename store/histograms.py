@@ -175,12 +175,25 @@ class ListColumn:
             array = array.filter(_mask(self.chosen))
         self._flat = array.flatten()
         self._rows = np.arange(len(array)) * self._width
+        self._matrix: NDArray[Any] | None = None
+        if self._width and self._flat.null_count == 0 and _is_number(self._flat):
+            self._matrix = self._flat.to_numpy().reshape(-1, self._width)
 
     def values(self, slot: int) -> Any:
         """Values (n,) of the slot, from 1; None where no row has it."""
+        import numpy as np
+
         if not 1 <= slot <= self._width:
             return None
+        if self._matrix is not None:
+            return _mask(np.ascontiguousarray(self._matrix[:, slot - 1]))
         return self._flat.take(_mask(self._rows + (slot - 1)))
+
+
+def _is_number(values: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_float64(values.type))
 
 
 def _mask(values: NDArray[Any]) -> Any:

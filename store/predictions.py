@@ -28,6 +28,7 @@ from store.layout import Layout
 from store.questions import Answer, ask
 from store.records import decode
 from store.segments import list_segments, read_chunks
+from store.shared_reading import shared_facts
 from store.views import LABELS, model_view, quoted, view_names
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class PredictionReader:
         condition = "" if model is None else " AND p.model = ?"
         with self._open() as connection:
             connection.execute(
-                "CREATE TEMP TABLE received AS SELECT prediction_id,"
+                "CREATE OR REPLACE TEMP TABLE received AS SELECT prediction_id,"
                 " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
                 " max(received_at) AS received_at FROM feedback WHERE received_at > ? GROUP BY prediction_id",
                 [since.astimezone(UTC).replace(tzinfo=None)],
@@ -234,7 +235,11 @@ class PredictionReader:
         Temporary tables go with it.
         """
         with self._open() as connection:
-            _view_labels(connection)
+            facts = shared_facts(connection)
+            if facts is None or "labels" not in facts:
+                _view_labels(connection)
+            if facts is not None:
+                facts["labels"] = True
             yield connection
 
     @contextmanager
@@ -243,6 +248,11 @@ class PredictionReader:
         import duckdb
 
         with reading(self._layout, timeout_s=self._timeout_s, own=own) as (connection, missing):
+            facts = shared_facts(connection)
+            if facts is not None and "predictions" in facts:
+                self.note = facts["predictions"]
+                yield connection
+                return
             try:
                 # What is in the spool is read after the file was opened: until it is closed, no fold can
                 # move rows, so none is seen twice and none is missed.
@@ -260,6 +270,8 @@ class PredictionReader:
                 self.note = f"{missing}: only what is not yet in it is shown"
             elif skipped_bytes:
                 self.note = f"the oldest {skipped_bytes / 1e6:.0f} MB of the spool are not shown"
+            if facts is not None:
+                facts["predictions"] = self.note
             yield connection
 
     def _schemas(

@@ -83,8 +83,8 @@ def row_faults(
                 codes = _plain_codes(values)
             mixed = _mixed(mixed, codes if chosen is None else _placed(codes, chosen))
         hashes.append(mixed)
-    distinct = len(np.unique(np.concatenate(hashes)))
-    return RowFaults(found.num_rows, outside, present, found.num_rows - distinct)
+    ordered = np.sort(np.concatenate(hashes))
+    return RowFaults(found.num_rows, outside, present, int((ordered[1:] == ordered[:-1]).sum()))
 
 
 def _by_schema(

@@ -287,16 +287,33 @@ class _Sums:
     def add(
         self, places: NDArray[Any], counts: NDArray[Any], totals: NDArray[Any], squares: NDArray[Any]
     ) -> None:
+        """Counts (n, width + N_EXTRA) and sums (n,) of five minutes each, at these places."""
+        width = self.bins.width
+        self.add_parts(places, counts[:, :width], counts[:, width:], totals, squares)
+
+    def add_parts(
+        self,
+        places: NDArray[Any],
+        bins: NDArray[Any],
+        extra: NDArray[Any],
+        totals: NDArray[Any],
+        squares: NDArray[Any],
+    ) -> None:
+        """The same where the counters after the bins are by themselves."""
         import numpy as np
 
         if len(places) == 0:
             return
-        if bool(np.all(places[1:] >= places[:-1])):
-            starts = np.flatnonzero(np.diff(places, prepend=-1))
-            self._counts[places[starts]] += np.add.reduceat(counts, starts, axis=0)
-        else:
-            np.add.at(self._counts, places, counts)
-        n = len(self._sums)
+        n, width = len(self._sums), self.bins.width
+        is_ordered = bool(np.all(places[1:] >= places[:-1]))
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        for sums, some in ((self._counts[:, :width], bins), (self._counts[:, width:], extra)):
+            if n == 1:
+                sums += some.sum(axis=0)
+            elif is_ordered:
+                sums[places[starts]] += np.add.reduceat(some, starts, axis=0)
+            else:
+                np.add.at(sums, places, some)
         self._sums[:, 0] += np.bincount(places, totals, minlength=n)
         self._sums[:, 1] += np.bincount(places, squares, minlength=n)
 
@@ -342,13 +359,13 @@ def _add_stored(rows: Any, sums: dict[tuple[SeriesKind, str], _Sums], grid: Grid
     totals, squares = (column[name].to_numpy(zero_copy_only=False) for name in ("total", "squares"))
     values = column["bins"].flatten().to_numpy()
     ends = column["bins"].offsets.to_numpy() - column["bins"].offsets[0].as_py()
+    extra = np.column_stack([column[name].to_numpy() for name in _COUNTERS])
     firsts = [*np.flatnonzero(np.diff(series, prepend=-1)).tolist(), len(series)]
     for first, last in pairwise(firsts):
         one = sums[kinds[series[first] // len(names)], names[series[first] % len(names)]]
         some = slice(first, last)
         matrix = values[ends[first] : ends[last]].reshape(last - first, one.bins.width)
-        extra = np.column_stack([column[name].slice(first, last - first).to_numpy() for name in _COUNTERS])
-        one.add(places[some], np.hstack([matrix, extra]), totals[some], squares[some])
+        one.add_parts(places[some], matrix, extra[some], totals[some], squares[some])
 
 
 def _codes(column: Any) -> tuple[list[Any], NDArray[Any]]:

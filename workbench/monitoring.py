@@ -135,6 +135,7 @@ class Monitor:
         Raises UsageError for a window or a segment that is none.
         """
         from pipelines.drift.own_reference import segment_in
+        from store.shared_reading import shared_reading
 
         now = now or datetime.now(UTC)
         project = self._load()
@@ -146,12 +147,13 @@ class Monitor:
         live = self._live_drift(project)
         if segment is not None:
             return live.segment_report(watched, segment_in(watched.profile, segment), now).as_json()
-        report = live.report(watched, now)
-        if report.current_rows and report.start is not None and report.end is not None:
+        with shared_reading(project.layout):
+            report = live.report(watched, now)
+            if not report.current_rows or report.start is None or report.end is None:
+                return report.as_json()
             details = self._performance(project, key, report.start, report.end, by_segment=True)
-            report = replace(report, performance=details.pop("metrics"))
-            return {**report.as_json(), "performance_details": details}
-        return report.as_json()
+        report = replace(report, performance=details.pop("metrics"))
+        return {**report.as_json(), "performance_details": details}
 
     def history(
         self, key: Key, *, window: str | None = None, now: datetime | None = None, windows: int = 48
@@ -202,6 +204,7 @@ class Monitor:
         from pipelines.drift.checks import staleness
         from pipelines.drift.live import last_finding
         from store.findings import add_findings, save_report
+        from store.shared_reading import shared_reading
         from workbench.drift_alerts import settle_live, settle_windows
 
         layout, key, live = project.layout, watched.key, self._live_drift(project)
@@ -215,9 +218,10 @@ class Monitor:
         is_fresh = seen.reported_at is not None and now - seen.reported_at < AT_REST
         if total == seen.predictions and is_fresh and not found:
             return len(found), raised
-        report = live.report(watched, now)
         silence = staleness([start for start, _ in volumes], now)
-        self._measure(project, key, volumes, seen, now)
+        with shared_reading(layout):
+            report = live.report(watched, now)
+            self._measure(project, key, volumes, seen, now)
         extra = [] if silence is None else [silence]
         report = replace(report, checks=[*report.checks, *extra], performance=seen.performance)
         save_report(layout, {**report.as_json(), "performance_details": seen.details})

@@ -18,6 +18,7 @@ from store.layout import Layout
 from store.predictions import PredictionReader
 from store.row_faults import row_faults
 from store.series import SeriesReader
+from store.shared_reading import shared_reading
 from store.slices import Key, Segment, SliceReader
 
 PerformanceOf = Callable[[Key, datetime, datetime], list[dict[str, Any]]]
@@ -37,10 +38,11 @@ class LiveDrift:
 
     def report(self, watched: Watched, now: datetime, *, with_rows: bool = True) -> DriftReport:
         """The newest window, which ends now; `with_rows` looks at single rows for values out of range too."""
-        window = self._windows.newest(watched, now)
-        if window is None:
-            return self._judged(watched, Window(now, now, 0, {}), with_rows=False)
-        return self._judged(watched, window, with_rows=with_rows)
+        with shared_reading(self._layout):
+            window = self._windows.newest(watched, now)
+            if window is None:
+                return self._judged(watched, Window(now, now, 0, {}), with_rows=False)
+            return self._judged(watched, window, with_rows=with_rows)
 
     def due(self, watched: Watched, now: datetime, last: Finding | None) -> list[Finding]:
         """Verdicts on the windows that have ended since `last`, oldest first, and on their segments."""

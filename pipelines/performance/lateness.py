@@ -54,7 +54,7 @@ def maturity(lags: NDArray[Any], start: datetime, end: datetime, now: datetime) 
 def latest_lags(connection: DuckDBPyConnection, model: str, end: datetime) -> NDArray[Any]:
     """Seconds from prediction to label, of the model's among the newest five hundred labels of 30 days."""
     connection.execute(
-        "CREATE TEMP TABLE newest AS SELECT prediction_id, min(received_at) AS received_at FROM"
+        "CREATE OR REPLACE TEMP TABLE newest AS SELECT prediction_id, min(received_at) AS received_at FROM"
         " (SELECT prediction_id, received_at FROM feedback WHERE received_at >= ?"
         " ORDER BY received_at DESC LIMIT 500) GROUP BY prediction_id",
         [(end - _LOOK_BACK).astimezone(UTC).replace(tzinfo=None)],

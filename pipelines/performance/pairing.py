@@ -45,7 +45,7 @@ def compare_roles(
         window = [model, _naive(start), _naive(end)]
         for side, version in (("a", champion), ("b", challenger)):
             connection.execute(
-                f"CREATE TEMP TABLE of_{side} AS SELECT p.*, l.label AS actual_label, l.actual,"
+                f"CREATE OR REPLACE TEMP TABLE of_{side} AS SELECT p.*, l.label AS actual_label, l.actual,"
                 " row_number() OVER (PARTITION BY request_id ORDER BY p.prediction_id) AS place"
                 " FROM predictions p LEFT JOIN labels l USING (prediction_id) WHERE model = ?"
                 " AND predicted_at >= ? AND predicted_at < ? AND version = ? AND request_id <> ''",

@@ -21,6 +21,8 @@ from pipelines.performance.rows import Rows, read_rows
 from store.predictions import PredictionReader
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from store.layout import Layout
     from store.profile import Profile
 
@@ -75,12 +77,13 @@ def performance_details(
     F1, errors), the rest of a part of them: "sampled" says of how many.
     """
     from store.references import read_reference
+    from store.shared_reading import shared_reading
 
     profile = reference or read_reference(layout, model, version)
-    names = _classes(layout, model, version, profile)
-    whole = counted(layout, model, version, role, start, end, names)
     reader = PredictionReader(layout)
-    with reader.opened() as connection:
+    with shared_reading(layout), reader.opened() as connection:
+        names = _classes(connection, model, version, profile)
+        whole = counted(layout, model, version, role, start, end, names)
         rows = read_rows(
             connection,
             model,
@@ -262,14 +265,15 @@ def _concept(rows: Rows, metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _classes(layout: Layout, model: str, version: int, profile: Profile | None) -> tuple[str, ...] | None:
+def _classes(
+    connection: DuckDBPyConnection, model: str, version: int, profile: Profile | None
+) -> tuple[str, ...] | None:
     """The classes in the model's order; without a reference those that were predicted, in order of name."""
     if profile is not None:
         return None if profile.task == "regression" else profile.prediction.categories
-    with PredictionReader(layout).opened() as connection:
-        labels = connection.execute(
-            "SELECT DISTINCT label FROM predictions WHERE model = ? AND version = ? AND label IS NOT NULL"
-            " ORDER BY 1 LIMIT 200",
-            [model, version],
-        ).fetchall()
+    labels = connection.execute(
+        "SELECT DISTINCT label FROM predictions WHERE model = ? AND version = ? AND label IS NOT NULL"
+        " ORDER BY 1 LIMIT 200",
+        [model, version],
+    ).fetchall()
     return tuple(label for (label,) in labels) or None

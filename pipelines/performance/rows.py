@@ -73,29 +73,16 @@ def read_rows(
     import numpy as np
 
     conditions = ["model = ?", "version = ?", "predicted_at >= ?", "predicted_at < ?"]
+    if stretches:
+        start, end = stretches[0][0], stretches[-1][1]
     values: list[Any] = [model, version, _naive(start), _naive(end)]
     if role is not None:
         conditions.append("role = ?")
         values.append(role)
-    wanted = [*_COLUMNS, *(("schema_id", "numeric", "categorical") if segments else ())]
-    # A query for each stretch: DuckDB passes over what lies between them.
-    query = f"SELECT {', '.join(wanted)} FROM predictions WHERE {' AND '.join(conditions)}"
-    parts = [[model, version, _naive(first), _naive(last), *values[4:]] for first, last in stretches]
-    parts = parts or [values]
-    connection.execute(
-        f"CREATE TEMP TABLE chosen AS {' UNION ALL '.join([query] * len(parts))}",
-        [value for part in parts for value in part],
-    )
-    # Ids are in order of time, so by their bounds DuckDB passes over most of the labels.
-    bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM chosen").fetchall()[0]
-    connection.execute(
-        "CREATE TEMP TABLE labels_of_chosen AS SELECT prediction_id,"
-        " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
-        " max(received_at) AS received_at FROM feedback"
-        " WHERE prediction_id BETWEEN ? AND ? AND prediction_id IN (SELECT prediction_id FROM chosen)"
-        " GROUP BY prediction_id",
-        [*bounds],
-    )
+    if stretches:
+        # DuckDB passes over what lies between them. A query for each would take it longer to plan.
+        conditions.append(f"({' OR '.join(['predicted_at >= ? AND predicted_at < ?'] * len(stretches))})")
+        values += [_naive(moment) for stretch in stretches for moment in stretch]
     columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s"]
     if classes is None:
         columns += [
@@ -114,9 +101,22 @@ def read_rows(
         ]
     features = {name: _feature(connection, name) for name in segments}
     columns += [f"{source} AS s{place}" for place, source in enumerate(features.values())]
+    wanted = [*_COLUMNS, *(("schema_id", "numeric", "categorical") if segments else ())]
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT {', '.join(wanted)} FROM predictions"
+        f" WHERE {' AND '.join(conditions)}",
+        values,
+    )
+    # Ids are in order of time, so by their bounds DuckDB passes over most of the labels.
+    bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM chosen").fetchall()[0]
     found = connection.execute(
-        f"SELECT {', '.join(columns)} FROM chosen p LEFT JOIN labels_of_chosen l USING (prediction_id)"
-        " ORDER BY p.predicted_at, p.prediction_id"
+        "WITH labels_of_chosen AS (SELECT prediction_id,"
+        " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
+        " max(received_at) AS received_at FROM feedback WHERE prediction_id BETWEEN ? AND ?"
+        " AND prediction_id IN (SELECT prediction_id FROM chosen) GROUP BY prediction_id)"
+        f" SELECT {', '.join(columns)} FROM chosen p LEFT JOIN labels_of_chosen l USING (prediction_id)"
+        " ORDER BY p.predicted_at, p.prediction_id",
+        [*bounds],
     ).fetchnumpy()
     arrays = {name: _filled(values) for name, values in found.items()}
     labelled = arrays["labelled"].astype(bool)

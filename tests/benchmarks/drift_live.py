@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from store.log import PredictionLog
 from store.predictions import PredictionReader
 from store.references import read_reference
 from store.settings import StoreSettings
+from store.shared_reading import shared_reading
 from store.slices import Key, SliceReader
 from tests.benchmarks.prediction_log import fill_and_fold, publish
 
@@ -63,7 +64,7 @@ def label(layout: Layout, ids: Sequence[str]) -> None:
 
 @contextmanager
 def filled(folder: Path | None, rows: int) -> Iterator[Layout]:
-    """A log of so many rows and their labels; made in `folder`, or found there, or made for the time being."""
+    """A log of so many rows with labels: made in `folder`, found there, or made for the time being."""
     if folder is None:
         with tempfile.TemporaryDirectory() as temporary, filled(Path(temporary), rows) as layout:
             yield layout
@@ -101,7 +102,13 @@ def main() -> int:
 
         def whole(window: str, hours: int) -> Callable[[], object]:
             drift = report(window, with_rows=True)
-            return lambda: (drift(), performance(hours))
+
+            def ask() -> None:
+                with shared_reading(layout):
+                    drift()
+                    performance(hours)
+
+            return ask
 
         slices = SliceReader(layout)
         measured = {
