@@ -179,7 +179,8 @@ def test_nginx_itself_reads_the_configuration(reached: Facts, tmp_path: Path) ->
     files = ["-keyout", str(tmp_path / "privkey.pem"), "-out", str(tmp_path / "fullchain.pem")]
     self_signed = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=models", *files]
     subprocess.run(self_signed, capture_output=True, check=True)
-    paths = [f"{kind}_temp_path {tmp_path}/{kind};" for kind in ("client_body", "proxy")]
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = [f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds]
     whole = f"pid {tmp_path}/pid; events {{}} http {{ access_log off; {' '.join(paths)} {text} }}"
     (tmp_path / "nginx.conf").write_text(whole, encoding="utf-8")
     command = ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
@@ -194,14 +195,12 @@ def test_caddy_itself_reads_the_configuration(reached: Facts, tmp_path: Path) ->
     (tmp_path / "Caddyfile").write_text(text, encoding="utf-8")
     command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stderr
-    # What it would listen to and pass on, as it understood it.
-    adapted = subprocess.run(
-        ["caddy", "adapt", *command[2:]], capture_output=True, text=True, env=environment
-    )
+    for words in (command, ["caddy", "adapt", *command[2:]]):
+        result = subprocess.run(words, capture_output=True, text=True, env=environment)
+        assert result.returncode == 0, result.stderr
+    # What it would pass requests on to, as it understood it.
     upstream = f"unix/{reached.socket}" if reached.socket else f"127.0.0.1:{reached.port}"
-    assert json.dumps({"dial": upstream}, separators=(",", ":"), ensure_ascii=False) in adapted.stdout
+    assert json.dumps({"dial": upstream}, separators=(",", ":"), ensure_ascii=False) in result.stdout
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
