@@ -287,14 +287,20 @@ _SEVERITIES = ("watch", "warning", "critical")
 
 
 def _chosen(versions: Sequence[WatchedVersion], wanted: Wanted) -> WatchedVersion:
-    """What a person asked for; else the version in service that fares worst."""
+    """What a person asked for; else the version in service that fares worst, in the role that is judged."""
     of_model = [one for one in versions if wanted.model in (None, one.model)] or versions
     exact = [one for one in of_model if (one.version, one.role) == (wanted.version, wanted.role)]
     if exact:
         return exact[0]
-    if wanted.model is not None:
-        return of_model[0]
-    return max(of_model, key=lambda one: (one.role == "champion", worst([one.severity])))
+    in_service = [one for one in of_model if one.role == "champion"] or of_model
+    judged = [_judged_role(one, versions) for one in in_service]
+    return judged[0] if wanted.model is not None else max(judged, key=lambda one: worst([one.severity]))
+
+
+def _judged_role(version: WatchedVersion, versions: Sequence[WatchedVersion]) -> WatchedVersion:
+    """The version, or where there is no report on it in its role, in another, such as that of batches."""
+    same = (one for one in versions if (one.model, one.version) == (version.model, version.version))
+    return version if version.severity else next((one for one in same if one.severity), version)
 
 
 def _finding(report: Mapping[str, Any]) -> Finding | None:

@@ -48,7 +48,7 @@ def render_page(
         sections.distributions(report),
         joint_section(report.get("joint")),
         sections.prediction(report),
-        sections.over_time(windows, features, marks),
+        sections.over_time(windows, report, marks),
         performance.performance(report, details, windows, marks),
         sections.checks(report),
         sections.alerts(alerts),

@@ -132,10 +132,9 @@ def prediction(report: Mapping[str, Any]) -> str:
     return f'<h2>Predictions</h2>{text}<div class="cards">{chart}</div>'
 
 
-def over_time(
-    windows: Sequence[Finding], features: Sequence[Mapping[str, Any]], marks: Sequence[Mark]
-) -> str:
+def over_time(windows: Sequence[Finding], report: Mapping[str, Any], marks: Sequence[Mark]) -> str:
     """Effects by window, oldest first: the prediction and the features that matter most."""
+    features: Sequence[Mapping[str, Any]] = report.get("features", ())
     ordered = sorted(windows, key=lambda one: one.end)
     if len(ordered) < 2:
         return ""
@@ -143,7 +142,8 @@ def over_time(
     cards = []
     if any(one.prediction for one in ordered):
         found = [one.prediction for one in ordered]
-        cards.append(_effect_card("prediction", moments, found, marks, {"warning": 0.10, "critical": 0.20}))
+        limits = (report.get("prediction") or {}).get("thresholds") or {"warning": 0.10, "critical": 0.20}
+        cards.append(_effect_card("prediction", moments, found, marks, limits))
     for one in features[: MAX_CARDS - 1]:
         verdicts = [window.features.get(one["name"]) for window in ordered]
         cards.append(_effect_card(one["name"], moments, verdicts, marks, one.get("thresholds") or {}))

@@ -11,7 +11,7 @@ import pytest
 from store.alerts import get_alert
 from store.findings import Finding
 from workbench.desk.desk import Desk, open_desk
-from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, spelled
+from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, _chosen, spelled
 from workbench.desk.drift_picture import distribution, over_time, pictured
 from workbench.desk.drift_rows import DriftRow, rows_of
 from workbench.desk.place import find_place
@@ -203,6 +203,18 @@ def test_a_check_shows_its_column_and_a_segment_its_own_windows() -> None:
     assert over_time(view, of_segment).x[1:] == (history[0].end.timestamp(),)
     lonely = replace(view, rows=(of_check,))
     assert over_time(lonely, of_check).x == ()
+
+
+def test_a_version_is_shown_in_the_role_that_is_judged_unless_another_is_asked_for() -> None:
+    served, batch = WatchedVersion("bikes", 2, "champion"), WatchedVersion("bikes", 2, "batch", "critical")
+    other, old = (
+        WatchedVersion("shop", 1, "champion", "ok"),
+        WatchedVersion("bikes", 1, "champion", "critical"),
+    )
+    assert _chosen((served, other, batch), Wanted()) == batch
+    assert _chosen((served, other, batch), Wanted("bikes")) == batch
+    assert _chosen((served, other, batch), Wanted("bikes", 2, "champion")) == served
+    assert _chosen((served, old), Wanted("bikes")) == served
 
 
 def test_since_is_the_start_of_the_unbroken_run() -> None:

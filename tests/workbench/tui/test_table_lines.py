@@ -99,7 +99,10 @@ def test_the_status_line_keeps_its_right_end() -> None:
 
 
 def test_an_empty_table_says_why() -> None:
-    assert draw_message("no runs yet", 30, Style()).text.strip() == "no runs yet"
+    assert [line.text.strip() for line in draw_message("no runs yet", 30, Style())] == ["no runs yet"]
+    said = draw_message("make one: workbench profile bikes/3 --data FILE", 30, Style())
+    assert [line.text.strip() for line in said] == ["make one: workbench profile", "bikes/3 --data FILE"]
+    assert {line.cell_length for line in said} == {30}
 
 
 @given(st.text(), st.text(), st.integers(1, 60))
@@ -109,7 +112,7 @@ def test_any_text_makes_lines_of_exactly_their_width(name: str, title: str, cell
         draw_row({"name": name, "rmse": name}, layout(columns, max(4, cells)), STYLES),
         draw_header(layout(columns, max(4, cells)), STYLES, [Sort("name")], "name"),
         draw_status(name, title, cells, Style()),
-        draw_message(name, cells, Style()),
+        *draw_message(name, cells, Style()),
     ):
         assert cell_len(line.text) == line.cell_length
         assert line.text.isprintable()

@@ -146,7 +146,7 @@ class DrawnTable(LinePainter, ScrollView, Generic[RowT], can_focus=True, inherit
         if any(slot.column.lazy for slot in layout.slots):
             self._tell_in_sight(tuple(self._rows.rows[position] for position in shown))
         if not shown:
-            lines.append(draw_message(self._why_empty(), size.width, styles.status))
+            lines.extend(draw_message(self._why_empty(), size.width, styles.status)[:page])
         blank = Strip.blank(size.width, styles.row)
         lines.extend([blank] * (page + 1 - len(lines)))
         if self._show_status:

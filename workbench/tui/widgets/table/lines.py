@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -148,9 +149,10 @@ def draw_status(left: str, right: str, cells: int, style: Style) -> Strip:
     return Strip([Segment(fit(text, cells), style)], cells)
 
 
-def draw_message(text: str, cells: int, style: Style) -> Strip:
-    """A line that says why there are no rows."""
-    return Strip([Segment(fit(" " * GUTTER + clean(text), cells), style)], cells)
+def draw_message(text: str, cells: int, style: Style) -> list[Strip]:
+    """Lines that say why there are no rows."""
+    lines = textwrap.wrap(clean(text), max(1, cells - GUTTER), break_on_hyphens=False) or [""]
+    return [Strip([Segment(fit(" " * GUTTER + line, cells), style)], cells) for line in lines]
 
 
 def _toned(base: Style, tone: str, styles: TableStyles) -> Style:
