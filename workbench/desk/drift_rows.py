@@ -18,6 +18,7 @@ Kind = Literal["feature", "prediction", "performance", "check", "segment"]
 _ORDER = ("", "insufficient", "ok", "watch", "warning", "critical")
 _SHORT = {"out_of_range": "range", "type_changed": "type", "new_column": "new"}
 _FLAGGED = ("watch", "warning", "critical")
+MANY_FEATURES = 15
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,17 @@ def rows_of(
     segments: Sequence[Sequence[Finding]] = (),
     performance: Sequence[PerformanceMoment] = (),
 ) -> Iterator[DriftRow]:
-    """The ranking of one report: what drifted most first, then what else is known of the version."""
+    """The ranking of one report: what drifted most first, then what else is known of the version.
+
+    Of many features those at rest come last, so that they hide nothing.
+    """
     of_version = [one for one in alerts if one.version in (None, report["version"])]
     own = [one for one in of_version if _segment_of(one) == (report.get("segment") or "")]
     features = [_judged("feature", one, history, own) for one in report["features"]]
     features.sort(key=lambda row: -row.rank)
-    yield from features
+    is_long = len(features) > MANY_FEATURES
+    at_rest = [row for row in features if is_long and row.severity not in _FLAGGED]
+    yield from features[: len(features) - len(at_rest)]
     if report["prediction"] is not None:
         yield _judged("prediction", report["prediction"], history, own)
     for one in report["performance"]:
@@ -78,6 +84,7 @@ def rows_of(
             yield _check(check, own)
     for one_history in segments:
         yield _segment(one_history, of_version)
+    yield from at_rest
 
 
 def effect_in(window: Finding, row: DriftRow) -> float | None:

@@ -226,6 +226,18 @@ def test_since_is_the_start_of_the_unbroken_run() -> None:
     assert calm.since is None
 
 
+def test_many_features_at_rest_hide_neither_predictions_nor_performance() -> None:
+    quiet = [judged(f"f{place}", 0.0, "ok") for place in range(40)]
+    known = {
+        "prediction": judged("prediction", 0.3, "critical"),
+        "performance": [{"metric": "rmse", "value": 1.0, "dropped": True}],
+    }
+    rows = list(rows_of(report(*quiet, judged("temp", 0.3, "critical"), **known), [], ()))
+    assert [row.name for row in rows[:4]] == ["temp", "prediction", "rmse", "f0"]
+    few = list(rows_of(report(*quiet[:3], **known), [], ()))
+    assert [row.name for row in few] == ["f0", "f1", "f2", "prediction", "rmse"]
+
+
 def test_a_drop_and_an_estimate_are_told_apart() -> None:
     performance = [
         {"metric": "rmse", "value": 58.1, "low": 54.0, "high": 63.0, "reference": 41.2, "dropped": True},
