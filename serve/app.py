@@ -83,6 +83,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     predictor, feedback = services.predictor, services.feedback

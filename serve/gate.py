@@ -75,7 +75,9 @@ class Gate:
         request_id = _request_id(scope)
         # HEAD, as health checks send it, is answered as GET would be; uvicorn leaves out the body.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        scope = {**scope, "method": method, "request_id": request_id, "key": None}
+        # A redirect to the path without it would name whatever Host and scheme the client or its proxy said.
+        path = scope["path"].rstrip("/") or "/"
+        scope = {**scope, "method": method, "path": path, "request_id": request_id, "key": None}
         encoded = request_id.encode()
         has_started, status = False, 0
 

@@ -121,6 +121,14 @@ def test_unknown_paths_models_and_methods(server: Any) -> None:
     problem(server.post("/health", {}), 405)
 
 
+def test_a_slash_at_the_end_of_a_path_is_no_other_path_and_sends_nobody_elsewhere(server: Any) -> None:
+    strange = {"Host": "localhost:1"}
+    assert server.post("/predict/", ROW, headers=strange).json()["prediction"] in (0, 1)
+    assert server.get("/models/two/", headers=strange).json()["name"] == "two"
+    problem(server.get("/nowhere/"), 404)
+    problem(server.post("/admin/reload/"), 401)
+
+
 def test_health_checks_that_look_with_head_are_answered(server: Any) -> None:
     for path in ("/health", "/health/live", "/health/ready", "/models"):
         answer = httpx.head(server.url + path)
