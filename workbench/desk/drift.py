@@ -7,8 +7,9 @@ is judged here. Nothing is read again while no file has changed.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from store.journal import JournalTail
 from store.references import fingerprint, published_references
 from workbench.desk.drift_performance import PerformanceMoment, performance_over_time
 from workbench.desk.drift_rows import DriftRow, rows_of, worst
+from workbench.desk.drift_words import chart_words, name_of, no_version, title_of
 from workbench.drift_history import FEWEST, judged_now, short_windows
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.desk.desk import Desk
     from workbench.monitoring import Monitor
 
+_DESCRIBE_AGAIN_S = 15.0
 HISTORY = 96
 """Windows in a chart at most."""
 WINDOWS = ("5m", "30m", "1h", "6h", "24h", "7d", "500", "5000")
@@ -97,6 +100,7 @@ class DriftDesk:
         self._journal = JournalTail(desk.layout.journal)
         self._seen: Hashable = None
         self._view = DriftView()
+        self._is_described = False
         self._monitor: Monitor | None = None
         self._series: SeriesReader | None = None
 
@@ -123,15 +127,21 @@ class DriftDesk:
     def _stamp(self) -> Hashable:
         findings, state = self._layout.state / FILE, self._layout.state_db
         files = (findings, _beside(findings), state, _beside(state), self._layout.journal)
-        return (*map(_file_stamp, files), fingerprint(self._layout))
+        # What no monitor judges changes no file of findings: it is looked at again after a while.
+        again = int(time.monotonic() / _DESCRIBE_AGAIN_S) if self._is_described else 0
+        return (*map(_file_stamp, files), fingerprint(self._layout), again)
 
     def _make(self, wanted: Wanted) -> DriftView:
         reports = read_reports(self._layout)
         versions = self._versions(reports)
         if not versions:
-            return DriftView(nothing=_no_version(bool(self._desk.models.models())))
+            return DriftView(nothing=no_version(bool(self._desk.models.models())))
         shown = _chosen(versions, wanted)
-        report = self._report(reports, shown, wanted)
+        self._is_described = not self._has_reference(shown)
+        if self._is_described and self._desk.project is not None:
+            shown, report = self._described(shown, wanted)
+        else:
+            report = self._report(reports, shown, wanted)
         alerts = tuple(
             sorted(
                 list_alerts(self._layout, states=LIVE, model=shown.model),
@@ -150,7 +160,7 @@ class DriftDesk:
                 shown,
                 alerts=alerts,
                 deployments=deployments,
-                title=_name(shown),
+                title=name_of(shown),
                 nothing=self._why_nothing(shown),
             )
         history, windows = self._history(shown, wanted, report)
@@ -165,7 +175,7 @@ class DriftDesk:
             performance=performance,
             alerts=alerts,
             deployments=deployments,
-            title=_title(shown, report, wanted, self._window_setting(shown.model)),
+            title=title_of(shown, report, wanted, self._window_setting(shown.model)),
             windows=windows,
         )
 
@@ -186,8 +196,6 @@ class DriftDesk:
         self, reports: Sequence[Mapping[str, Any]], shown: WatchedVersion, wanted: Wanted
     ) -> Mapping[str, Any] | None:
         if wanted.window is not None or wanted.segment:
-            if (shown.model, shown.version) not in published_references(self._layout):
-                return None
             from store.slices import Key, Segment
 
             part = Segment(*wanted.segment.split("=", 1)) if wanted.segment else None
@@ -195,6 +203,22 @@ class DriftDesk:
             return self._judge().current(key, window=wanted.window, segment=part)
         key_ = (shown.model, shown.version, shown.role)
         return next((one for one in reports if (one["model"], one["version"], one["role"]) == key_), None)
+
+    def _has_reference(self, shown: WatchedVersion) -> bool:
+        return (shown.model, shown.version) in published_references(self._layout)
+
+    def _described(
+        self, shown: WatchedVersion, wanted: Wanted
+    ) -> tuple[WatchedVersion, Mapping[str, Any] | None]:
+        """What the predictions of a version look like that nothing is known to compare with."""
+        from store.slices import Key
+        from workbench.logged_roles import chosen_role, logged_roles
+
+        key = Key(shown.model, shown.version, shown.role)
+        role = wanted.role or chosen_role(key, logged_roles(self._layout), None).role
+        shown = replace(shown, role=role)
+        report = self._judge().current(replace(key, role=role), window=wanted.window)
+        return shown, report if report["current_rows"] else None
 
     def _history(
         self, shown: WatchedVersion, wanted: Wanted, report: Mapping[str, Any]
@@ -205,7 +229,7 @@ class DriftDesk:
         key = Key(shown.model, shown.version, shown.role)
         setting = self._window_setting(shown.model)
         if wanted.window is not None and not wanted.segment:
-            return judged_now(self._judge(), key, wanted.window), _words(wanted.window)
+            return judged_now(self._judge(), key, wanted.window), chart_words(wanted.window)
         found = recent(
             self._layout,
             shown.model,
@@ -216,11 +240,11 @@ class DriftDesk:
         )[::-1]
         if len(found) < FEWEST and not wanted.segment and report["current_rows"]:
             found, length = short_windows(self._judge(), key, report["current_rows"])
-            return found, _words(length)
+            return found, chart_words(length)
         newest = _finding(report)
         if newest is not None and (not found or newest.end > found[-1].end):
             found.append(newest)
-        return found, _words(setting)
+        return found, chart_words(setting)
 
     def _performance(
         self, shown: WatchedVersion, report: Mapping[str, Any], history: Sequence[Finding]
@@ -256,13 +280,13 @@ class DriftDesk:
         )
 
     def _why_nothing(self, shown: WatchedVersion) -> str:
-        if (shown.model, shown.version) not in published_references(self._layout):
+        if not self._has_reference(shown):
             return (
-                f"{_name(shown)} has no reference to compare with; make one: "
+                f"{name_of(shown)} has no reference to compare with; make one: "
                 f"workbench monitor profile {shown.model}/{shown.version} --data FILE"
             )
         return (
-            f"no prediction of {_name(shown)} judged yet: workbench serve logs and judges them,"
+            f"no prediction of {name_of(shown)} judged yet: workbench serve logs and judges them,"
             " workbench monitor judges once"
         )
 
@@ -322,41 +346,6 @@ def _finding(report: Mapping[str, Any]) -> Finding | None:
         prediction=report["prediction"],
         evaluated_at=datetime.fromisoformat(report["created_at"]),
     )
-
-
-def _title(shown: WatchedVersion, report: Mapping[str, Any], wanted: Wanted, setting: str) -> str:
-    parts = [_name(shown)]
-    if wanted.segment:
-        parts.append(wanted.segment)
-    parts.append(spelled(wanted.window or setting))
-    rows = f"{report['current_rows']:,} predictions"
-    coverage = ((report.get("performance_details") or {}).get("coverage") or {}).get("coverage")
-    parts.append(rows + (f", {coverage:.0%} labelled" if coverage else ""))
-    return " · ".join(parts)
-
-
-def _name(shown: WatchedVersion) -> str:
-    role = "" if shown.role == "champion" else f" ({shown.role})"
-    return f"{shown.model} v{shown.version}{role}"
-
-
-def spelled(window: str) -> str:
-    """A window as a person writes it: 500 rows, 1 h, 5 min."""
-    if window.isdigit():
-        return f"{int(window):,} rows"
-    amount = window.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = window[len(amount) :].strip()
-    return f"{amount} {'min' if unit == 'm' else unit}"
-
-
-def _words(window: str) -> str:
-    return f"windows of {spelled(window)}" if window.isdigit() else f"{spelled(window)} windows"
-
-
-def _no_version(has_models: bool) -> str:
-    if has_models:
-        return "no model is in service: promote a version (3 Models, or workbench models promote NAME)"
-    return "no models yet: workbench train makes the first version"
 
 
 def _beside(path: Path) -> Path:

@@ -11,9 +11,10 @@ import pytest
 from store.alerts import get_alert
 from store.findings import Finding
 from workbench.desk.desk import Desk, open_desk
-from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, _chosen, spelled
+from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, _chosen
 from workbench.desk.drift_picture import distribution, over_time, pictured
 from workbench.desk.drift_rows import DriftRow, rows_of
+from workbench.desk.drift_words import spelled
 from workbench.desk.place import find_place
 
 NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
@@ -156,8 +157,24 @@ def test_it_says_what_to_do_where_there_is_nothing(drifting: Any) -> None:
     assert all(row.severity == "insufficient" for row in few.rows if row.kind == "feature")
     assert by_name(few)["temp"].source["current"]["n"] == 37
     (drifting.layout.references / "bikes" / "1.json").unlink()
-    asked = desk.drift.view(Wanted(window="24h"))
-    assert "workbench monitor profile bikes/1 --data FILE" in asked.nothing
+    nothing = desk.drift.view(Wanted(window="24h"))
+    assert "workbench monitor profile bikes/1 --data FILE" in nothing.nothing
+    assert nothing.rows == ()
+
+
+def test_without_reference_it_shows_what_is_there(drifting: Any) -> None:
+    drifting.ask(37, NOON - HOUR)
+    drifting.look()
+    (drifting.layout.references / "bikes" / "1.json").unlink()
+    drifting.ask(300, datetime.now(UTC) - timedelta(minutes=7))
+    drifting.look()
+    view = desk_of(drifting).drift.view(Wanted("bikes", 1, "champion"))
+    assert view.title.endswith("300 predictions · no reference to compare with")
+    temp = by_name(view)["temp"]
+    assert (temp.severity, temp.note) == ("insufficient", "no reference to compare with")
+    assert temp.source["current"]["mean"] == pytest.approx(20, abs=1)
+    assert distribution(temp) is not None
+    assert over_time(view, temp).x == ()
 
 
 def shape(kind: str, labels: list[str], edges: list[float]) -> dict[str, Any]:

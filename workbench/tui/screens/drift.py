@@ -14,9 +14,10 @@ from textual.content import Content
 from textual.widget import Widget
 
 from store.alerts import Alert
-from workbench.desk.drift import WINDOWS, DriftView, Wanted, spelled
+from workbench.desk.drift import WINDOWS, DriftView, Wanted
 from workbench.desk.drift_picture import distribution, over_time, pictured
 from workbench.desk.drift_rows import DriftRow
+from workbench.desk.drift_words import spelled
 from workbench.tui.frame.dialogs import Choice, ChoiceDialog
 from workbench.tui.frame.screen import SMALLEST, WorkbenchScreen
 from workbench.tui.screens.drift_chart import bins_of, chart_of

@@ -43,6 +43,8 @@ def explanation(report: Mapping[str, Any], row: DriftRow, cells: int) -> Content
         feature = find_feature(report, str(row.source.get("feature")))
         if feature is not None:
             parts += _of_feature(feature, report, cells)
+    if report.get("note"):
+        parts += [Content(""), paragraph(report["note"], cells, _QUIET)]
     return Content("\n").join(parts)
 
 
