@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_COLUMNS = ("prediction_id", "predicted_at", "prediction", "label", "probability", "probabilities")
+_COLUMNS = ("prediction_id", "predicted_at")
+_OF_CLASSES = ("label", "probability", "probabilities")
 OTHER = -1
 """Position of a class that the model doesn't have."""
 
@@ -83,25 +84,27 @@ def read_rows(
         # DuckDB passes over what lies between them. A query for each would take it longer to plan.
         conditions.append(f"({' OR '.join(['predicted_at >= ? AND predicted_at < ?'] * len(stretches))})")
         values += [_naive(moment) for stretch in stretches for moment in stretch]
+    wanted = [*_COLUMNS, *(("prediction",) if classes is None else _OF_CLASSES)]
+    given = "actual" if classes is None else "label"
     columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s"]
     if classes is None:
         columns += [
             "p.prediction AS predicted",
-            "l.latest.actual AS actual",
-            "isfinite(l.latest.actual) AND isfinite(p.prediction) AS labelled",
+            "l.given AS actual",
+            "isfinite(l.given) AND isfinite(p.prediction) AS labelled",
         ]
     else:
         names = f"[{', '.join(map(literal, classes))}]::VARCHAR[]"
         columns += [
             f"coalesce(list_position({names}, p.label), 0) - 1 AS predicted",
-            f"coalesce(list_position({names}, l.latest.label), 0) - 1 AS actual",
-            "l.latest.label IS NOT NULL AS labelled",
+            f"coalesce(list_position({names}, l.given), 0) - 1 AS actual",
+            "l.given IS NOT NULL AS labelled",
             "p.probability AS probability",
             *(f"p.probabilities[{place}] AS p{place}" for place in range(1, len(classes) + 1)),
         ]
     features = {name: _feature(connection, name) for name in segments}
     columns += [f"{source} AS s{place}" for place, source in enumerate(features.values())]
-    wanted = [*_COLUMNS, *(("schema_id", "numeric", "categorical") if segments else ())]
+    wanted += ["schema_id", "numeric", "categorical"] if segments else []
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT {', '.join(wanted)} FROM predictions"
         f" WHERE {' AND '.join(conditions)}",
@@ -111,7 +114,7 @@ def read_rows(
     bounds = connection.execute("SELECT min(prediction_id), max(prediction_id) FROM chosen").fetchall()[0]
     found = connection.execute(
         "WITH labels_of_chosen AS (SELECT prediction_id,"
-        " arg_max({'label': label, 'actual': actual}, received_at) AS latest,"
+        f" arg_max_null({given}, received_at) AS given,"
         " max(received_at) AS received_at FROM feedback WHERE prediction_id BETWEEN ? AND ?"
         " AND prediction_id IN (SELECT prediction_id FROM chosen) GROUP BY prediction_id)"
         f" SELECT {', '.join(columns)} FROM chosen p LEFT JOIN labels_of_chosen l USING (prediction_id)"
