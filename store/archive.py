@@ -7,14 +7,15 @@ which names them; only then are they deleted. So wherever that is cut off, each 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.batches import Batch
+from store.beside import flush
 from store.errors import StorageError
 from store.ids import new_prediction_ids
 from store.layout import Layout
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 PACK_BYTES = 64 << 20
 """Segments of so many bytes together become a Parquet file; fewer when their day is over."""
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+"""What damaged Parquet files raise: pyarrow's exceptions are among these."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,14 @@ def keep_archive(layout: Layout, days: int, *, now: datetime | None = None) -> N
     """Pack the archived segments where they are many or of an earlier day, and drop what is too old."""
     today = (now or datetime.now(UTC)).date()
     segments = list_segments(layout.archive / "segments")
-    packed = _packed_names(layout)
+    packed = _packed_names(layout, {_day_of(segment) for segment in segments})
     for segment in segments:
         if segment.name in packed:
             segment.unlink(missing_ok=True)
     segments = [segment for segment in segments if segment.name not in packed]
     of_day: dict[date, list[Path]] = {}
     for segment in segments:
-        made = datetime.fromtimestamp(segment.stat().st_mtime, UTC).date()
-        of_day.setdefault(made, []).append(segment)
+        of_day.setdefault(_day_of(segment), []).append(segment)
     for day, some in of_day.items():
         part: list[Path] = []
         for segment in some:
@@ -93,39 +95,67 @@ def keep_archive(layout: Layout, days: int, *, now: datetime | None = None) -> N
             _pack(layout, day, part)
     for folder in day_folders(layout):
         if date.fromisoformat(folder.name) < today - timedelta(days=days):
-            for path in folder.iterdir():
+            # Predictions first: without their labels they would be taken for damaged.
+            for path in sorted(folder.iterdir(), reverse=True):
                 path.unlink()
             folder.rmdir()
 
 
-def read_archive(layout: Layout) -> Iterator[ArchivedRows | Batch]:
-    """Everything in the archive, a part at a time, oldest first."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def has_archive(layout: Layout) -> bool:
+    """Whether anything that was folded is kept."""
+    return bool(list_segments(layout.archive / "segments")) or any(
+        any(folder.glob(f"*.{PREDICTIONS}.parquet")) for folder in day_folders(layout)
+    )
+
+
+def read_archive(layout: Layout, unreadable: list[Path] | None = None) -> Iterator[ArchivedRows | Batch]:
+    """Everything in the archive, a part at a time, oldest first; damaged files are left out, and named."""
 
     packed: set[str] = set()
     for folder in day_folders(layout):
         for path in sorted(folder.glob(f"*.{PREDICTIONS}.parquet")):
-            with pq.ParquetFile(path) as file:
-                said = _said(file)
-                packed.update(said["segments"])
-                feedback = pq.read_table(path.with_name(path.name.replace(PREDICTIONS, FEEDBACK)))
-                schemas = [tuple(row) for row in said["schemas"]]
-                models = {tuple(row) for row in said["models"]}
-                nothing = file.schema_arrow.empty_table()
-                # Labels and features first: each group of rows is then complete when it is added.
-                yield ArchivedRows(models, schemas, nothing, feedback)
-                for group in file.iter_batches(batch_size=100_000):
-                    rows = pa.Table.from_batches([group])
-                    yield ArchivedRows(models, schemas, rows, feedback.slice(0, 0))
+            try:
+                yield from _read_packed(path, packed)
+            except _UNREADABLE:
+                if unreadable is not None:
+                    unreadable.append(path)
     for segment in list_segments(layout.archive / "segments"):
         if segment.name not in packed:
             yield _batch([segment])
 
 
+def _read_packed(path: Path, packed: set[str]) -> Iterator[ArchivedRows]:
+    """The rows of one Parquet file; the segments it was made from are added to `packed`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        said = _said(file)
+        packed.update(said["segments"])
+        schemas = [tuple(row) for row in said["schemas"]]
+        models = {tuple(row) for row in said["models"]}
+        nothing = file.schema_arrow.empty_table()
+        # Labels and features first: each group of rows is then complete when it is added.
+        feedback = pq.read_table(path.with_name(path.name.replace(PREDICTIONS, FEEDBACK)))
+        yield ArchivedRows(models, schemas, nothing, feedback)
+        for group in file.iter_batches(batch_size=100_000):
+            rows = pa.Table.from_batches([group])
+            yield ArchivedRows(models, schemas, rows, feedback.slice(0, 0))
+
+
 def day_folders(layout: Layout) -> list[Path]:
     """The folders of the archive, a day each."""
-    return sorted(path for path in layout.archive.glob("????-??-??") if path.is_dir())
+    found = []
+    for path in layout.archive.glob("????-??-??"):
+        with suppress(ValueError):
+            date.fromisoformat(path.name)
+            if path.is_dir():
+                found.append(path)
+    return sorted(found)
+
+
+def _day_of(segment: Path) -> date:
+    return datetime.fromtimestamp(segment.stat().st_mtime, UTC).date()
 
 
 def _pack(layout: Layout, day: date, segments: Sequence[Path]) -> None:
@@ -146,9 +176,10 @@ def _pack(layout: Layout, day: date, segments: Sequence[Path]) -> None:
         pq.write_table(batch.feedback(), feedback, compression="zstd")
         rows = batch.predictions().replace_schema_metadata({"workbench": json.dumps(said)})
         pq.write_table(rows, partial, compression="zstd")
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush(feedback)
+        flush(partial)
         partial.replace(predictions)
+        flush(folder)
         for segment in segments:
             segment.unlink(missing_ok=True)
     except OSError as error:
@@ -165,14 +196,14 @@ def _batch(segments: Sequence[Path]) -> Batch:
     return batch
 
 
-def _packed_names(layout: Layout) -> set[str]:
+def _packed_names(layout: Layout, days: set[date]) -> set[str]:
+    """The segments that are in a Parquet file; each is packed in the folder of its own day."""
     import pyarrow.parquet as pq
 
     names: set[str] = set()
-    # A segment is packed in the folder of its own day, which can only be one of the last few.
-    for folder in day_folders(layout)[-3:]:
-        for path in folder.glob(f"*.{PREDICTIONS}.parquet"):
-            with pq.ParquetFile(path) as file:
+    for day in days:
+        for path in (layout.archive / day.isoformat()).glob(f"*.{PREDICTIONS}.parquet"):
+            with suppress(*_UNREADABLE), pq.ParquetFile(path) as file:
                 names.update(_said(file)["segments"])
     return names
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from store.beside import flush
 from store.bucket_tables import TABLES as BUCKET_TABLES
 from store.bucket_tables import recount_all
 from store.errors import BusyError, StorageError
@@ -158,7 +159,9 @@ def writing(layout: Layout, *, timeout_s: float = 5.0) -> Iterator[DuckDBPyConne
                 # Closed first: whoever copies a file opens it, and to close it again would end DuckDB's lock.
                 connection.close()
                 _back_up(layout.predictions, version)
-                connection = duckdb.connect(str(layout.predictions), config=config)
+                connection = _retry(
+                    lambda: duckdb.connect(str(layout.predictions), config=config), layout, deadline
+                )
                 _migrate(connection)
             yield connection
         except duckdb.Error as error:
@@ -259,6 +262,7 @@ def _back_up(path: Path, version: int) -> None:
     try:
         partial = backup.with_name(backup.name + ".new")
         shutil.copyfile(path, partial)
+        flush(partial)
         partial.replace(backup)
     except OSError as error:
         raise StorageError(
@@ -284,7 +288,7 @@ def create_aside(layout: Layout) -> Iterator[DuckDBPyConnection]:
     layout.ensure()
     new = _aside(layout)
     try:
-        for leftover in (new, new.with_name(new.name + ".wal")):
+        for leftover in (new, wal_of(new)):
             leftover.unlink(missing_ok=True)
         connection = duckdb.connect(str(new), config=_WRITER_CONFIG)
         try:
@@ -298,13 +302,22 @@ def create_aside(layout: Layout) -> Iterator[DuckDBPyConnection]:
         raise explained(error, layout.predictions) from error
 
 
-def move_into_place(layout: Layout) -> None:
-    """Let the file made aside be the one, unless there is one."""
+def move_into_place(layout: Layout, *, replace: bool = False) -> None:
+    """Let the file made aside be the one; where there is one already, only to `replace` it."""
+    stray = wal_of(layout.predictions)
     try:
-        if not layout.predictions.exists():
+        if replace or not layout.predictions.exists():
+            if stray.exists():  # of a file that went without it; DuckDB would apply it to this one
+                stray.replace(stray.with_name(f"{stray.name}.stray"))
             _aside(layout).rename(layout.predictions)
+            flush(layout.state)
     except OSError as error:
         raise StorageError(f"cannot make {layout.predictions}: {error.strerror}", "Free the disk.") from error
+
+
+def wal_of(file: Path) -> Path:
+    """Where DuckDB keeps what is committed and not yet in the file."""
+    return file.with_name(file.name + ".wal")
 
 
 def _aside(layout: Layout) -> Path:
@@ -348,11 +361,11 @@ def _check_version(connection: DuckDBPyConnection, prefix: str, path: Path) -> i
 
     try:
         found = connection.execute(f"SELECT value FROM {prefix}meta WHERE key = 'schema_version'").fetchall()
-    except duckdb.CatalogException as error:
+        version = int(found[0][0]) if found else None
+    except (duckdb.CatalogException, duckdb.BinderException, ValueError, TypeError) as error:
         raise StorageError(
             f"{path} is no prediction log of workbench", "Move it aside, or set another [store] path."
         ) from error
-    version = int(found[0][0]) if found else None
     if version is None or version > SCHEMA_VERSION:
         raise StorageError(
             f"{path} was written by a newer workbench (its tables have version {version},"

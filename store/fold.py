@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from store.files import write_atomically
 from store.histograms import Tally, tally
 from store.layout import Layout
 from store.locks import locked
-from store.rebuild import Rebuilt, drop_old, rebuild
+from store.rebuild import Rebuilt, drop_old, file_is_gone, rebuild
 from store.recounting import needs_recount, recount_some
 from store.segments import list_segments, lock_if_complete, read_chunks
 from store.settings import StoreSettings
@@ -70,11 +70,14 @@ def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
     Does nothing where another process folds or holds the file; raises StorageError where the file is damaged
     or the disk full, and then everything is still in the spool. Costs almost nothing when there is no news.
     """
-    if not _has_news(list_segments(layout.spool)) and not needs_recount(layout):
+    is_gone = file_is_gone(layout)
+    if not is_gone and not _has_news(list_segments(layout.spool)) and not needs_recount(layout):
         return FoldReport()
     try:
         with locked(layout.run / "fold.lock", what="folding the prediction log", timeout_s=0):
             settings = settings or StoreSettings()
+            if is_gone and file_is_gone(layout):
+                rebuild(layout, "there was none, but an archive")
             try:
                 report = _Fold(layout, settings).run()
             except DamagedError as error:
@@ -90,8 +93,11 @@ def fold(layout: Layout, settings: StoreSettings | None = None) -> FoldReport:
 
 
 def rebuild_now(layout: Layout) -> Rebuilt:
-    """Make the DuckDB file again from the archive, whatever it is like."""
+    """Make the DuckDB file again from the archive, whatever it is like. Raises HeldError while it is held."""
     with locked(layout.run / "fold.lock", what="making the prediction log again"):
+        with suppress(StorageError), reading(layout, own=True) as (_, held):
+            if held:
+                raise HeldError(held, "Close it there.")
         return rebuild(layout, "asked for")
 
 

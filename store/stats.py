@@ -88,9 +88,10 @@ def _check_file(layout: Layout, found: Findings) -> None:
     try:
         with reading(layout, own=True) as (connection, missing):
             if missing is not None:
-                found.checked.append(
-                    "no DuckDB file yet" if missing == "" else f"not the DuckDB file: {missing}"
-                )
+                if missing:
+                    found.problems.append(f"the DuckDB file could not be checked: {missing}")
+                else:
+                    found.checked.append("no DuckDB file yet")
                 return
             rows = 0
             for table, columns in TABLES.items():

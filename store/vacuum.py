@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from store.beside import flush
 from store.bucket_tables import ORDERS
-from store.database import TABLES, create_tables, explained, writing
+from store.database import TABLES, create_tables, explained, wal_of, writing
 from store.errors import StorageError
 from store.fold import make_views
+from store.interruptible import interruptible
 from store.layout import Layout
 from store.locks import locked
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 @dataclass(frozen=True)
@@ -34,26 +41,36 @@ def vacuum(layout: Layout, *, timeout_s: float = 30.0) -> Vacuumed:
         return Vacuumed(0, 0)
     with locked(layout.run / "fold.lock", what="vacuuming the prediction log", timeout_s=timeout_s):
         try:
-            new.unlink(missing_ok=True)
+            _remove(new)
             with writing(layout, timeout_s=timeout_s) as connection:
-                path = str(new).replace("'", "''")
-                connection.execute(f"ATTACH '{path}' AS fresh")
-                connection.execute("USE fresh")
-                create_tables(connection)
-                connection.execute("DELETE FROM meta")
-                name = layout.predictions.stem
-                for table in TABLES:
-                    order = f" ORDER BY {ORDERS[table]}" if table in ORDERS else ""
-                    connection.execute(f'INSERT INTO {table} FROM "{name}".main.{table}{order}')
-                make_views(connection)
-                connection.execute(f'USE "{name}"')
-                connection.execute("DETACH fresh")
+                interruptible(connection, lambda: _copy(connection, layout.predictions.stem, new))
                 # Still under DuckDB's own lock, so that nobody writes to the file that goes.
+                flush(new)
                 new.replace(layout.predictions)
+                flush(layout.state)
         except OSError as error:
             raise StorageError(f"cannot write {new}: {error.strerror}", "Free the disk.") from error
         except duckdb.Error as error:
             raise explained(error, layout.predictions) from error
         finally:
-            new.unlink(missing_ok=True)
+            _remove(new)
     return Vacuumed(before, layout.predictions.stat().st_size)
+
+
+def _copy(connection: DuckDBPyConnection, name: str, new: Path) -> None:
+    path = str(new).replace("'", "''")
+    connection.execute(f"ATTACH '{path}' AS fresh")
+    connection.execute("USE fresh")
+    create_tables(connection)
+    connection.execute("DELETE FROM meta")
+    for table in TABLES:
+        order = f" ORDER BY {ORDERS[table]}" if table in ORDERS else ""
+        connection.execute(f'INSERT INTO {table} FROM "{name}".main.{table}{order}')
+    make_views(connection)
+    connection.execute(f'USE "{name}"')
+    connection.execute("DETACH fresh")
+
+
+def _remove(new: Path) -> None:
+    for leftover in (new, wal_of(new)):
+        leftover.unlink(missing_ok=True)

@@ -57,6 +57,8 @@ def execute(args: Sequence[str] | None = None) -> int:
         _report(_system_line(error))
         return 1
     except Exception as error:
+        if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # DuckDB's word for ctrl-C
+            return INTERRUPTED
         _trace_when_debugging()
         reason = " ".join(str(error).split()) or "no message"
         _report(f"unexpected {type(error).__name__}: {reason}. Run workbench --debug … for the traceback.")

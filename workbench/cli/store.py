@@ -214,14 +214,17 @@ def check(invocation: Invocation, rebuild: bool, as_json: bool) -> None:
     from store.errors import StorageError
     from store.fold import fold, rebuild_now
     from store.stats import check as look
-    from workbench.output import print_json, say
+    from workbench.output import print_json, say, warn
 
     layout = invocation.layout
     if rebuild:
         made = rebuild_now(layout)
         fold(layout, invocation.project.settings.store)
+        saved = f" {made.saved:,} predictions only the old file had." if made.saved else ""
         kept = f" The old file is {made.kept}." if made.kept else ""
-        say(f"{made.predictions:,} predictions and {made.feedback:,} labels from the archive.{kept}")
+        say(f"{made.predictions:,} predictions and {made.feedback:,} labels from the archive.{saved}{kept}")
+        for loss in made.losses:
+            warn(loss)
     found = look(layout)
     if as_json:
         print_json({"problems": found.problems, "checked": found.checked})
