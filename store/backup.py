@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -11,7 +12,7 @@ import sqlite3
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,23 +112,45 @@ def _copy_sqlite(path: Path, work: Path) -> Path:
 @contextmanager
 def _log_at_a_moment(layout: Layout, work: Path) -> Iterator[Path]:
     """A folder with the DuckDB file, spool and archive as they go together; the fold waits only for that."""
-    if not os.access(layout.state, os.W_OK):  # then nobody folds
-        folder = work / "log"
-        folder.mkdir()
-        _copy_database(layout, folder)
-        for part in (layout.spool, layout.archive):
-            for path in _files(part):
-                _link(path, folder / path.relative_to(layout.state))
-        yield folder
-        return
-    layout.run.mkdir(exist_ok=True)
-    with folder_within(layout.run, "backup-") as folder:
-        with locked(layout.run / "fold.lock", what="backing up the prediction log", timeout_s=30.0):
+    lock = layout.run / "fold.lock"
+    with ExitStack() as stack:
+        if os.access(layout.state, os.W_OK):
+            layout.run.mkdir(exist_ok=True)
+            folder = stack.enter_context(folder_within(layout.run, "backup-"))
+            hold = locked(lock, what="backing up the prediction log", timeout_s=30.0)
+        else:
+            folder = work / "log"
+            folder.mkdir()
+            hold = _locked_unsigned(lock, timeout_s=30.0)
+        with hold:
             _copy_database(layout, folder)
             for part in (layout.spool, layout.archive):
                 for path in _files(part):
                     _link(path, folder / path.relative_to(layout.state))
         yield folder
+
+
+@contextmanager
+def _locked_unsigned(path: Path, *, timeout_s: float) -> Iterator[None]:
+    """A lock in a folder that can't be written to, though perhaps by the user whose server folds there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield  # nobody ever held it, or nobody else can
+        return
+    deadline = time.monotonic() + timeout_s
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise BusyError(f"another process holds {path}", "Try again when it is done.") from error
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _copy_database(layout: Layout, folder: Path) -> None:

@@ -68,7 +68,7 @@ def rebuild(layout: Layout, reason: str) -> Rebuilt:
         "kept": str(kept) if kept else None,
         "lost": list(losses),
     }
-    append_event(layout, "log_rebuilt", reason=reason, details=details)
+    append_event(layout, "log_rebuilt", reason="; ".join([reason, *losses]), details=details)
     return Rebuilt(predictions, feedback, kept, saved.predictions if saved else 0, losses)
 
 

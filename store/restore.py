@@ -72,7 +72,7 @@ def restore(file: Path, root: Path, places_of: PlacesOf, *, overwrite: bool = Fa
             _refuse_while_in_use(layout)
             report.aside += _move_all(moves)
     except OSError as error:
-        hint = "All is as it was: free the disk and try again."
+        hint = "All is as it was: free the disk or mend its permissions, and try again."
         if error.errno == errno.EBUSY:
             hint = "A disk is mounted there: restore into another folder and move its content."
         raise StorageError(f"cannot put {file} in place: {error}", hint) from error
