@@ -102,7 +102,7 @@ def promote(
     if target is not None and _holder(model, role) == target.version:
         _say_unchanged(model, target, role, as_json)
         return
-    _preview(model, target, role, choice)
+    _preview(invocation, model, target, role, choice)
     if role == "champion":
         confirm(f"Promote {name} version {target.version if target else 'new'} to champion?", yes=yes)
     if choice is not None and target is None:
@@ -128,7 +128,7 @@ def rollback(invocation: Invocation, name: str, yes: bool, reason: str | None, a
     model = registry.model(name)
     former = earlier_champion(invocation.layout, model)
     if former is not None:  # where there is none, the registry says so
-        _preview(model, registry.version(name, former), "champion", is_rollback=True)
+        _preview(invocation, model, registry.version(name, former), "champion", is_rollback=True)
         confirm(f"Roll {name} back to version {former}?", yes=yes)
     _report(registry.rollback(name, reason=reason), as_json)
 
@@ -163,6 +163,7 @@ def _holder(model: RegisteredModel, role: Role) -> int | None:
 
 
 def _preview(
+    invocation: Invocation,
     model: RegisteredModel,
     target: ModelVersion | None,
     role: Role,
@@ -171,6 +172,7 @@ def _preview(
     is_rollback: bool = False,
 ) -> None:
     """Say what is in that place and what will be, with the metrics of both."""
+    from workbench.desk.verdicts import compared
     from workbench.output import number, say
 
     holder = _holder(model, role)
@@ -183,6 +185,10 @@ def _preview(
     elif choice is not None:
         value = f"{choice.metric} {number(choice.run.metrics[choice.metric])}"
         say(f"  after   a new version from run {choice.run.name} ({choice.run.run_id[:8]})  {value}")
+    if before is not None and target is not None:
+        measured = compared(invocation.runs, before, target)
+        if measured is not None:
+            say(f"  {measured}.")
     if before is not None and role == "champion":
         # A rollback after a rollback goes one champion further back.
         undo = f"promote {model.name} {before.version}" if is_rollback else f"rollback {model.name}"

@@ -10,6 +10,7 @@ from store.journal import read_events
 from store.registry import CHALLENGER, CHAMPION, RegisteredModel
 from store.standing import ARCHIVED, Past, Standing, in_step
 from workbench.desk.change_row import ChangeRow
+from workbench.desk.verdicts import compared
 from workbench.desk.words import main_metrics
 from workbench.directions import has_direction, is_lower_better
 
@@ -66,7 +67,10 @@ def plan(desk: ModelsDesk, kind: ChangeKind, name: str, version: int) -> Change:
     if after.champion not in (None, before.champion):
         rows += _metrics(model, before.champion, after.champion)
     notes = []
+    champion = next((item for item in model.versions if item.version == before.champion), None)
     if kind in ("promote", "rollback"):
+        if champion is not None and (measured := compared(desk.runs, champion, target)) is not None:
+            notes.append(f"{measured}.")
         notes += _gate_notes(desk, target)
     if target.model_dir is None and kind != "archive" and not desk.registry.fetches_files:
         notes.append(f"The files of v{version} are not here: a server could not load it.")

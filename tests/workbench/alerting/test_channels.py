@@ -279,9 +279,9 @@ def test_mail_goes_to_all_with_a_password_from_the_environment(
     )
     channel.send(a_message())
     said = "\n".join(peer.said)
-    assert "mail FROM:<wb@example.org>" in said
-    assert "rcpt TO:<a@example.org>" in said
-    assert "rcpt TO:<b@example.org>" in said
+    assert "mail from:<wb@example.org>" in said.lower()  # 3.13 writes the verbs in small letters
+    assert "rcpt to:<a@example.org>" in said.lower()
+    assert "rcpt to:<b@example.org>" in said.lower()
     assert (
         "Subject: [workbench] critical: bikes v3" in said.replace("=?utf-8?", "")
         or "Subject: =?utf-8?" in said

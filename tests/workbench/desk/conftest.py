@@ -24,10 +24,12 @@ def models_desk(project: Path) -> ModelsDesk:
 def keep_verdict(project: Path) -> Callable[..., None]:
     """Writes the gate's verdict into a run's artifacts."""
 
-    def write(run_id: str, *, accepted: bool) -> None:
+    def write(run_id: str, *, accepted: bool, **further: object) -> None:
         (folder,) = project.glob(f"mlruns/*/{run_id}/artifacts")
         rule = {"rule": "roc_auc better by", "value": 0.02, "needed": "≥ 0.005", "passed": accepted}
         verdict = {"accepted": accepted, "reasons": ["roc_auc 0.95 against 0.9"], "rules": [rule]}
-        (folder / "gate.json").write_text(json.dumps({**verdict, "rows": 60, "champion_version": 1}))
+        (folder / "gate.json").write_text(
+            json.dumps({**verdict, "rows": 60, "champion_version": 1, **further})
+        )
 
     return write

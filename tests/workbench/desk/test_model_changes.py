@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
@@ -93,6 +94,34 @@ def test_a_refused_version_is_promoted_only_with_that_said(
     keep_verdict(versions[2], accepted=False)
     assert "The gate refused v3." in plan(models_desk, "promote", "churn", 3).notes
     assert "No gate has judged v1." in plan(models_desk, "promote", "churn", 1).notes
+
+
+@pytest.mark.parametrize(("champion", "kind", "order"), [(1, "promote", (1, 3)), (3, "rollback", (3, 1))])
+def test_what_both_did_on_the_same_rows_is_said_beside_what_each_did_on_its_own(
+    models_desk: ModelsDesk,
+    versions: list[str],
+    keep_verdict: Callable[..., None],
+    champion: int,
+    kind: Literal["promote", "rollback"],
+    order: tuple[int, int],
+) -> None:
+    values = {1: 89.614, 3: 67.794}
+    keep_verdict(
+        versions[2], accepted=True, metric="rmse", champion_value=values[1], challenger_value=values[3]
+    )
+    models_desk.registry.promote("churn", 1)
+    models_desk.registry.promote("churn", champion)
+    shown = ", ".join(f"v{version} {values[version]:.4g}" for version in order)
+    notes = plan(models_desk, kind, "churn", 3).notes
+    assert f"rmse on the same 60 held-out rows: {shown}." in notes
+
+
+def test_versions_that_the_gate_never_compared_are_not_said_to_be(
+    models_desk: ModelsDesk, versions: list[str], keep_verdict: Callable[..., None]
+) -> None:
+    keep_verdict(versions[2], accepted=True, metric="rmse", champion_value=2.0, challenger_value=1.0)
+    models_desk.registry.promote("churn", 2)
+    assert not [note for note in plan(models_desk, "promote", "churn", 3).notes if "same" in note]
 
 
 @pytest.mark.parametrize(

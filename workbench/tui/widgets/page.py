@@ -19,6 +19,7 @@ Cell = tuple[str, str]
 """A text and its style; the text may be anything, the style is Textual's (`$text-muted`)."""
 PageMaker = Callable[[int], Content]
 _NARROWEST = 12
+_INDENT = 2
 
 
 class Page(VerticalScroll, can_focus=True):
@@ -76,13 +77,20 @@ def paragraph(text: str, cells: int, style: str = "", indent: int = 0) -> Conten
 
 
 def grid(rows: Sequence[Sequence[Cell]], cells: int, *, right: frozenset[int] = frozenset()) -> Content:
-    """Rows of cells in columns, those in `right` aligned right; the last one wraps in what is left."""
+    """Rows of cells in columns, those in `right` aligned right.
+
+    The last column wraps in what is left; where that is next to nothing, it goes into lines below its row.
+    """
     if not rows:
         return Content("")
     texts = [[clean(text) for text, _ in row] for row in rows]
     last = max(map(len, rows)) - 1
     sizes = [max((width(row[at]) for row in texts if at < len(row)), default=0) for at in range(last)]
     start = sum(sizes) + 2 * len(sizes)
+    longest = max((width(row[last]) for row in texts if last < len(row)), default=0)
+    is_below = cells - start < min(longest, _NARROWEST)
+    if is_below:
+        start = _INDENT
     room = max(_NARROWEST, cells - start)
     lines: list[Content] = []
     for row, cleaned in zip(rows, texts, strict=True):
@@ -93,6 +101,9 @@ def grid(rows: Sequence[Sequence[Cell]], cells: int, *, right: frozenset[int] = 
             parts += [pad, (text, style), "  "] if at in right else [(text, style), pad, "  "]
         wrapped = (textwrap.wrap(cleaned[last], room) or [""]) if last < len(row) else [""]
         style = row[last][1] if last < len(row) else ""
-        lines.append(Content.assemble(*parts, (wrapped[0], style)))
-        lines += [Content.assemble(" " * start, (more, style)) for more in wrapped[1:]]
+        if is_below:
+            lines.append(Content.assemble(*parts).rstrip())
+        else:
+            lines.append(Content.assemble(*parts, (wrapped.pop(0), style)))
+        lines += [Content.assemble(" " * start, (more, style)) for more in wrapped if more]
     return Content("\n").join(lines)
