@@ -86,10 +86,25 @@ class DriftView(Collector):
                     effects.add_metric(labels, found["effect"])
         yield effects
         yield severities
+        yield self._performance()
         alerts = GaugeMetricFamily("workbench_alerts", "Open alerts.", labels=("model", "kind", "severity"))
         for alert in sorted(set(self._alerts)):
             alerts.add_metric(alert, self._alerts.count(alert))
         yield alerts
+
+    def _performance(self) -> Metric:
+        found = GaugeMetricFamily(
+            "workbench_performance",
+            "How well a model does: of its latest predictions with a true outcome, or estimated before.",
+            labels=("model", "version", "role", "metric", "estimated"),
+        )
+        for report in self._reports:
+            place = [str(report.get(name, "")) for name in ("model", "version", "role")]
+            for one in report.get("performance") or ():
+                if isinstance(one.get("value"), (int, float)):
+                    is_estimated = "true" if one.get("estimated") else "false"
+                    found.add_metric([*place, str(one.get("metric")), is_estimated], one["value"])
+        return found
 
 
 def _entries(report: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:

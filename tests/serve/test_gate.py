@@ -128,6 +128,7 @@ def test_a_guarded_server_end_to_end(flowers: Any, running: Any, wait_until: Any
         "role": "champion",
         "features": [{"name": "a", "effect": 0.31, "severity": "critical", "flagged": True}],
         "prediction": {"effect": 0.01, "severity": "ok"},
+        "performance": [{"metric": "accuracy", "value": 0.9, "estimated": True}],
     }
     with running(flowers, settings=settings) as server:
         key = {"X-API-Key": secret}
@@ -169,6 +170,8 @@ def test_a_guarded_server_end_to_end(flowers: Any, running: Any, wait_until: Any
         assert f"workbench_drift_effect{{{labels}}} 0.31" in text
         assert f"workbench_drift_severity{{{labels}}} 3.0" in text
         assert 'workbench_alerts{kind="drift",model="two",severity="critical"} 1.0' in text
+        whose = 'estimated="true",metric="accuracy",model="two",role="champion",version="1"'
+        assert f"workbench_performance{{{whose}}} 0.9" in text
 
         # Each key and each address has its own budget; health is free.
         for _ in range(60):

@@ -52,6 +52,11 @@ class DriftRow:
         return worst([self.severity])
 
 
+def is_alone(one: Mapping[str, Any]) -> bool:
+    """Whether there is nothing to compare a feature with."""
+    return one["severity"] == "insufficient" and not one["reference"]["n"]
+
+
 def worst(severities: Iterable[str]) -> int:
     """The place of the worst of them; larger is worse."""
     return max((_ORDER.index(one) for one in severities), default=0)
@@ -147,9 +152,12 @@ def _since(
 
 def _note(one: Mapping[str, Any]) -> str:
     """What changed, in a few words; of one that isn't judged, why."""
+    was, now = one["reference"], one["current"]
+    if is_alone(one):
+        mean = "" if now["mean"] is None else f"mean {now['mean']:.3g}, "
+        return f"{mean}missing {_share(now['missing'])}"
     if one["severity"] == "insufficient":
         return str(one["reason"]).removesuffix(" in the window")
-    was, now = one["reference"], one["current"]
     parts = []
     if new := _new_values(one):
         parts.append(new)

@@ -171,7 +171,8 @@ def test_without_reference_it_shows_what_is_there(drifting: Any) -> None:
     view = desk_of(drifting).drift.view(Wanted("bikes", 1, "champion"))
     assert view.title.endswith("300 predictions · no reference to compare with")
     temp = by_name(view)["temp"]
-    assert (temp.severity, temp.note) == ("insufficient", "no reference to compare with")
+    assert temp.severity == "insufficient"
+    assert temp.note == f"mean {temp.source['current']['mean']:.3g}, missing 0.0%"
     assert temp.source["current"]["mean"] == pytest.approx(20, abs=1)
     assert distribution(temp) is not None
     assert over_time(view, temp).x == ()

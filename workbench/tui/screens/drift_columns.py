@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from store.alerts import Alert
-from workbench.desk.drift_rows import DriftRow
+from workbench.desk.drift_rows import DriftRow, is_alone
 from workbench.tui.widgets.formats import MISSING, moment, number
 from workbench.tui.widgets.sparkline import sparkline
 from workbench.tui.widgets.table import Column
@@ -92,11 +92,13 @@ def _severity(row: DriftRow) -> str:
         return (
             "▼ dropped" if row.source.get("dropped") else "estimated" if row.source.get("estimated") else ""
         )
+    if row.kind in ("feature", "prediction") and is_alone(row.source):
+        return "not judged"
     return _WORDS.get(row.severity, row.severity)
 
 
 def _rank(value: Any) -> int:
-    order = ("", "estimated", "too few", "ok", "watch", "warning", "critical", "▼ dropped")
+    order = ("", "estimated", "not judged", "too few", "ok", "watch", "warning", "critical", "▼ dropped")
     return order.index(value) if value in order else 0
 
 
