@@ -50,7 +50,7 @@ def needs_column_names(estimator: Any) -> bool:
     has_names = hasattr(estimator, "feature_names_in_")
     for part in walk(estimator):
         kind = type(part).__name__
-        if kind == "ColumnTransformer" or getattr(part, "_sklearn_output_config", None):
+        if kind == "ColumnTransformer" or answers_with_frames(part):
             return True
         if kind == "FunctionTransformer":
             if has_names and part.func is not None and not isinstance(part.func, np.ufunc):
@@ -58,6 +58,12 @@ def needs_column_names(estimator: Any) -> bool:
         elif has_names and not type(part).__module__.startswith("sklearn."):
             return True
     return False
+
+
+def answers_with_frames(part: Any) -> bool:
+    """Whether set_output() has told a transformer to answer with a frame."""
+    chosen = getattr(part, "_sklearn_output_config", None) or {}
+    return any(kind not in (None, "default") for kind in chosen.values())
 
 
 def forget_column_names(estimator: Any) -> None:

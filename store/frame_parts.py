@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from store.estimator_parts import needs_column_names, walk
+from store.estimator_parts import answers_with_frames, needs_column_names, walk
 from store.model_files import ColumnSpec
 
 _ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
@@ -27,6 +27,8 @@ _BY_COLUMN = (
     "SelectPercentile",
 )
 """Transformers each of whose outputs depends on one column of one row alone."""
+_OF_NAMES = ("feature_names_in_", "_sklearn_output_config")
+"""What an estimator knows of columns' names, and of answering with a frame."""
 
 
 @dataclass(frozen=True)
@@ -107,22 +109,25 @@ def is_dates(step: Any) -> bool:
 
 def without_names(estimator: Any) -> Any | None:
     """A copy that takes bare arrays without a warning; None where its inner parts would warn still."""
-    if not any(hasattr(part, "feature_names_in_") for part in walk(estimator)):
+    if not any(_has_names(part) for part in walk(estimator)):
         return estimator
-    bare = copy.copy(estimator)
-    vars(bare).pop("feature_names_in_", None)
+    bare = _copied(estimator)
     if type(bare).__name__ == "Pipeline":
-        steps = [(name, _copied(step)) for name, step in bare.steps]
-        bare.steps = steps
-    return None if any(hasattr(part, "feature_names_in_") for part in walk(bare)) else bare
+        bare.steps = [(name, _copied(step)) for name, step in bare.steps]
+    return None if any(_has_names(part) for part in walk(bare)) else bare
 
 
 def _copied(step: Any) -> Any:
     if isinstance(step, str) or step is None:
         return step
     bare = copy.copy(step)
-    vars(bare).pop("feature_names_in_", None)
+    for name in _OF_NAMES:
+        vars(bare).pop(name, None)
     return bare
+
+
+def _has_names(part: Any) -> bool:
+    return hasattr(part, "feature_names_in_") or answers_with_frames(part)
 
 
 def _is_sklearn(step: Any) -> bool:
@@ -148,6 +153,7 @@ def _split(estimator: Any) -> tuple[list[Any], Any] | None:
                 return inner and ([], estimator)
             wrapper = copy.copy(estimator)
             setattr(wrapper, name, inner[1])
+            setattr(wrapper, name.removesuffix("_"), inner[1])
             return inner[0], wrapper
     if _is_sklearn(estimator) and hasattr(estimator, "best_estimator_"):
         return _split(estimator.best_estimator_)
@@ -191,7 +197,8 @@ def _array_part(transformers: Sequence[Any], final: Any) -> Any | None:
 def _takes_arrays(step: Any) -> bool:
     if type(step).__name__.startswith("HistGradientBoosting"):
         return _is_sklearn(step)  # the frame that a part of it looks at is one it has made itself
-    return not needs_column_names(step) or bool(getattr(step, "_sklearn_output_config", None))
+    bare = _copied(step)
+    return not needs_column_names(bare)
 
 
 def _branches_of(transformers: Sequence[Any], columns: Sequence[ColumnSpec]) -> tuple[Branch, ...] | None:
