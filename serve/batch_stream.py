@@ -234,6 +234,9 @@ class _StreamResponse(Response):
                 if isinstance(problem, Problem):
                     await problem_response(problem, stream.request_id, stream.path)(scope, receive, send)
                     return
+                if problem is None:  # HTTP/1.0 has no other way to tell an answer from a part of it
+                    length = stream.outbox.n_bytes + len(stream.writer.end())
+                    self.headers["content-length"] = str(length)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             while True:
                 if stream.is_read and gone is None:

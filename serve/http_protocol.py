@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serve.problems import MEDIA_TYPE, Problem, problem_document
 
 MOST_HEAD_BYTES = 65_536
+_MOST_FRAMING = 8
+"""Bytes around each byte of a chunked body, beyond what a head may have: chunks of one byte have five."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._messages = 0
+        self._body_bytes = 0
+        self._framing_bytes = 0
+        """What came after the head and is no body: sizes and extensions of chunks, and trailers."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -53,6 +59,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
+        body_of = None if self._is_in_head else self._messages
+        body_before = self._body_bytes
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -66,11 +74,25 @@ class HttpProtocol(HttpToolsProtocol):
                 self._refuse(Problem(431, f"the request's head is longer than {MOST_HEAD_BYTES} bytes"))
             elif self._head_timer is None:
                 self._await_head()
+        elif body_of == self._messages:
+            self._framing_bytes += len(data) - (self._body_bytes - body_before)
+            if self._framing_bytes > MOST_HEAD_BYTES + _MOST_FRAMING * self._body_bytes:
+                self._refuse(Problem(400, "too much comes with the body that is not the body"))
 
     def on_message_begin(self) -> None:
         self._is_in_head = True
         self._head_bytes = 0
+        self._messages += 1
+        self._body_bytes = self._framing_bytes = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:  # a trailer would count as a header, and there may be any number of them
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         self.head_is_complete()

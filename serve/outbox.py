@@ -43,6 +43,12 @@ class Outbox:
                 return True
             return self._to_disk(piece)
 
+    @property
+    def n_bytes(self) -> int:
+        """How much waits."""
+        with self._lock:
+            return self._size + self._write_at - self._read_at
+
     def take(self) -> bytes:
         """The next piece; empty when all was taken."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -178,6 +179,32 @@ def test_a_truncated_body_harms_nobody(server: Any) -> None:
     with socket.create_connection((host, port)) as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert server.post("/predict", ROW).status_code == 200
+
+
+def test_what_comes_around_a_chunked_body_is_bounded_and_trailers_are_no_headers(server: Any) -> None:
+    body = json.dumps(ROW).encode()
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    one_by_one = b"".join(b"1\r\n%c\r\n" % byte for byte in body + b" " * 20_000)
+    host, port = server.url.removeprefix("http://").split(":")
+
+    def answered(*pieces: bytes) -> bytes:
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            with contextlib.suppress(OSError):
+                for piece in pieces:
+                    client.sendall(piece)
+            return client.recv(65_536)
+
+    forged = b"0\r\nX-API-Key: wrong\r\nX-Request-ID: forged\r\n\r\n"
+    fine = answered(head, one_by_one, forged)
+    assert fine.startswith(b"HTTP/1.1 200")
+    assert b"forged" not in fine
+    at_once = answered(head + b"%x\r\n%b\r\n" % (len(body), body) + forged)
+    assert at_once.startswith(b"HTTP/1.1 200")
+    assert b"forged" not in at_once
+    # What comes in one piece with the head is not looked at: more than that has to come.
+    endless = [b"0\r\n", *[b"a: b\r\n" * 3_000] * 60]
+    assert answered(head, one_by_one[:60_000], *endless).startswith(b"HTTP/1.1 400")
+    assert answered(head, *[b"1;" + b"x" * 20_000] * 60).startswith(b"HTTP/1.1 400")
 
 
 def test_text_from_clients_comes_back_as_json_text_only(server: Any) -> None:

@@ -202,11 +202,26 @@ def test_behind_a_proxy_the_answer_waits_for_the_end_of_the_body(small: Any, wai
         answer = http.client.HTTPResponse(proxy)
         answer.begin()
         assert answer.status == 200
+        assert answer.headers["content-length"]
         assert len(answer.read().splitlines()) == 1 + len(rows)
     late = as_csv(rows) + BAD_ROW.encode()
     wrong = small.post("/predict/batch", content=late, headers={**CSV, "X-Forwarded-For": "192.0.2.7"})
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["row"] == len(rows)
+
+
+@pytest.mark.parametrize("accepted", ["application/json", "text/csv", "application/x-ndjson"])
+def test_a_client_of_http_1_0_gets_its_answer_whole(small: Any, accepted: str) -> None:
+    body = gzip.compress(as_csv(table(5_000)))
+    host, port = small.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        head = f"POST /predict/batch HTTP/1.0\r\nContent-Type: text/csv\r\nAccept: {accepted}\r\n"
+        head += f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body)
+        head_lines, _, content = b"".join(iter(lambda: client.recv(65_536), b"")).partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head_lines
+    assert b"content-length: %d" % len(content) in head_lines
+    assert content.count(b"two") == 5_000
 
 
 def test_a_compressed_body_is_read(small: Any) -> None:
