@@ -123,15 +123,13 @@ class PendingRows:
         known = self._classes.get(key)
         if known is None:
             known = self._classes[key] = {}
-        pairs = []
-        for value in values:
+        if bool in {*map(type, values)}:
             # 1, 1.0 and true are one key of a dict, but true is not the class 1.
-            own = value if type(value) is not bool else ("true" if value else "false",)
-            pair = known.get(own)
-            if pair is None:
-                label = class_text(value)
-                pair = known[own] = (class_numbers(classes).get(label), label)
-            pairs.append(pair)
+            values = [(class_text(value),) if type(value) is bool else value for value in values]
+        for value in {*values}.difference(known):
+            label = value[0] if type(value) is tuple else class_text(value)
+            known[value] = class_numbers(classes).get(label), label
+        pairs = [*map(known.__getitem__, values)]
         return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 

@@ -235,7 +235,7 @@ def _payload(origin: bytes, record: dict[str, Any]) -> bytes:
     try:
         return b"".join([origin, text[1:], b"\n", *block])
     except (BufferError, TypeError):  # not in one piece, row by row
-        return b"".join([origin, text[1:], b"\n", *(part.tobytes() for part in block)])
+        return b"".join([origin, text[1:], b"\n", *map(bytes, block)])
 
 
 def _take_block(record: dict[str, Any]) -> list[Any]:
@@ -254,8 +254,12 @@ def _take_block(record: dict[str, Any]) -> list[Any]:
             continue
         if kind.char == "f" or not kind.isnative:
             value = value.astype("<f8")
-        names.append((key, shape[1] if n_dimensions == 2 else 0))
-        block.append(value)
+        if n_dimensions == 2:
+            names.append((key, shape[1]))
+            block.append(value)
+        else:
+            names.append((key, 0))
+            block.append(value.tobytes())  # small, and often every other number of something else
         del record[key]
     if block:
         record[BLOCK] = names
