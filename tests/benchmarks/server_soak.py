@@ -186,6 +186,7 @@ def main() -> None:
             f"{name}: {samples[0][1][min(position, len(samples[0][1]) - 1)]:.0f} MB at first, then "
             f"{min(values):.0f} to {max(values):.0f} MB, {slope * 60:+.2f} MB a minute"
         )
+        print("  " + " ".join(f"{memory[position]:.0f}" for _, memory in samples if position < len(memory)))
     if visitors.answers["500"]:
         raise SystemExit("there were internal errors")
 
