@@ -9,6 +9,7 @@ there while there is work: its memory is as much as half of the server's own.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -39,6 +40,8 @@ CLOSE_SECONDS = 2.5
 """How long it may fold at the server's end. What it leaves is in the spool, for the next start."""
 LOOK_SECONDS = 5.0
 """How often at most what is new in the log is looked at beside."""
+_GARBAGE = 100_000
+"""Objects between two looks for garbage: a fold makes ten a row, none of which refer to each other."""
 _NICENESS = 10
 """Answers come first; of a machine with nothing to spare the helper has a tenth of a core, which will do."""
 REST_SECONDS = 600.0
@@ -262,6 +265,7 @@ def _answer_all(source: IO[bytes], sink: IO[bytes]) -> None:
     """A first line says where, then a request comes a line until the pipe ends."""
     sys.meta_path.insert(0, _NoPandas())
     os.nice(_NICENESS)
+    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     setup = json.loads(source.readline() or b"{}")
     if not setup:
         return
