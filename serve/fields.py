@@ -49,6 +49,8 @@ class Field:
     high: float | None = None
     values: tuple[Any, ...] | None = None
     description: str | None = None
+    n_bits: int = 64
+    """Of a whole number."""
 
     @classmethod
     def of(cls, column: ColumnSpec, rule: Mapping[str, Any]) -> Field:
@@ -66,6 +68,7 @@ class Field:
             high=_number_or_none(rule.get("max")),
             values=tuple(values) if isinstance(values, (list, tuple)) and values else None,
             description=rule.get("description") if isinstance(rule.get("description"), str) else None,
+            n_bits=32 if column.type == "integer" else 64,
         )
 
     @property
@@ -80,6 +83,8 @@ class Field:
             listed = ", ".join(shown(value) for value in self.values[:_MOST_VALUES_SHOWN])
             return f"one of {listed}" + ("…" if len(self.values) > _MOST_VALUES_SHOWN else "")
         words = _NOUNS[self.kind]
+        if self.n_bits == 32:
+            words += " of 32 bits"
         if self.low is not None and self.high is not None:
             return f"{words} from {self.low:g} to {self.high:g}"
         if self.low is not None:
@@ -126,7 +131,7 @@ class Field:
             number = float(value)
             if not math.isfinite(number) or (self.kind == "integer" and not number.is_integer()):
                 raise ValueError
-            if self.kind == "integer" and abs(number) >= 2**63:
+            if self.kind == "integer" and not -(2 ** (self.n_bits - 1)) <= number < 2 ** (self.n_bits - 1):
                 raise ValueError
             return number
         if self.kind == "boolean":

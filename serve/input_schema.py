@@ -39,6 +39,8 @@ class Batch:
     categorical: Sequence[Sequence[str | None]]
     is_slow: bool = False
     """Whether the model is quick, but not with these rows: they are nothing for the event loop."""
+    parsed: Any = None
+    """What they were made of, where it is many objects: to be thrown away when the answer is on its way."""
 
 
 class InputSchema:
@@ -71,6 +73,7 @@ class InputSchema:
         self._optional = np.array([not field.required for field in fields])
         self._any_optional = bool(self._optional.any())
         self._whole = np.array([i for i, field in enumerate(fields) if field.kind == "integer"], dtype=int)
+        self._end_of_whole = np.array([2.0 ** (fields[i].n_bits - 1) for i in self._whole])
         self._low = np.array([-np.inf if field.low is None else field.low for field in fields])
         self._high = np.array([np.inf if field.high is None else field.high for field in fields])
         self._is_limited = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
@@ -171,7 +174,7 @@ class InputSchema:
         if self._whole.size:
             whole = X[:, self._whole]
             if bool(((whole != np.floor(whole)) & ~np.isnan(whole)).any()) or bool(
-                (np.abs(whole) >= 2**63).any()
+                ((whole < -self._end_of_whole) | (whole >= self._end_of_whole)).any()
             ):
                 return False
         return not (self._is_limited and bool((np.less(X, self._low) | np.greater(X, self._high)).any()))

@@ -37,6 +37,11 @@ class FramePlan:
     most_rows: int | None = None
     """Rows that may be predicted together; None for any number."""
 
+    @property
+    def sample(self) -> EncodedRows:
+        """A row to measure with."""
+        return EncodedRows(self.encoder.background[None].copy())
+
     def encode(self, rows: Sequence[Row]) -> EncodedRows | None:
         """The rows as an array; None for rows that only scikit-learn can tell about."""
         if self.most_rows is not None and len(rows) > self.most_rows:

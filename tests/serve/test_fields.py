@@ -46,6 +46,8 @@ NOTHING = object()
         ("long", 3.0, 3.0),
         ("long", 3.5, NOTHING),
         ("long", 2**63, NOTHING),
+        ("integer", 2**31 - 1, 2.0**31 - 1),
+        ("integer", 2**31, NOTHING),
         ("long", "3", NOTHING),
         ("boolean", True, True),
         ("boolean", 0, False),

@@ -50,7 +50,7 @@ from store.frames import build_frame
 from store.loaded_model import LoadedModel, prepare
 from store.model_files import ColumnSpec, ModelFile
 
-EXAMPLES = int(os.environ.get("WORKBENCH_TEST_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("WORKBENCH_TEST_EXAMPLES", "6"))
 RANDOM = np.random.default_rng(4)
 N_ROWS = 240
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
