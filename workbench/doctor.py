@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from store.errors import WorkbenchError
+from workbench.output import counted
 
 if TYPE_CHECKING:
     from store.registry import Registry
@@ -76,7 +77,7 @@ def _data(patient: Patient, _fix: bool) -> Iterator[Finding]:
         except WorkbenchError as error:
             yield Finding("data", "warning", f"pipeline {name}: {error.message}", error.hint)
         else:
-            yield Finding("data", "ok", f"pipeline {name}: {len(files)} files")
+            yield Finding("data", "ok", f"pipeline {name}: {counted(len(files), 'file')}")
 
 
 def _writable(patient: Patient, _fix: bool) -> Iterator[Finding]:
@@ -209,7 +210,7 @@ def _predictions(patient: Patient, _fix: bool) -> Iterator[Finding]:
     table = PredictionReader(patient.project.layout).query("SELECT count(*) FROM predictions")
     if table.note:
         yield Finding("predictions", "warning", table.note)
-    yield Finding("predictions", "ok", f"{table.rows[0][0]:,} predictions in the log")
+    yield Finding("predictions", "ok", f"{counted(table.rows[0][0], 'prediction')} in the log")
 
 
 def _server(patient: Patient, fix: bool) -> Iterator[Finding]:

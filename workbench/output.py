@@ -110,6 +110,11 @@ def number(value: float | int | None) -> str:
     return f"{value:.5g}"
 
 
+def counted(count: int, word: str) -> str:
+    """`1 file`, `1,200 files`: a number with what it counts."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def clean(text: object) -> str:
     """Text on one line, without what could move the cursor, change colours or turn the text around."""
     return _CONTROL.sub(" ", str(text)).strip()

@@ -15,6 +15,7 @@ from store.log import FeatureSchema, PredictionLog, new_prediction_ids
 from store.profile import build_profile
 from store.references import publish_reference
 from store.settings import StoreSettings
+from workbench.cli.feedback import read_items
 
 
 @pytest.fixture
@@ -138,6 +139,31 @@ def test_feedback_from_a_json_list_a_semicolon_file_and_gzip(workbench, logged, 
         assert workbench("feedback", tmp_path / name, "--json").json == {"accepted": 1, "unknown": 0}
 
 
+def test_feedback_from_parquet(workbench, logged, tmp_path):
+    import decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "labels.parquet"
+    columns = {
+        "prediction_id": [logged[0], "nobody"],
+        "actual": pa.array([decimal.Decimal("1.00"), decimal.Decimal("0.00")], pa.decimal128(5, 2)),
+        "timestamp": pa.array([1_772_000_000_000_000_123, None], pa.timestamp("ns", "UTC")),
+    }
+    pq.write_table(pa.table(columns), file)
+    assert workbench("feedback", str(file), "--json").json == {"accepted": 1, "unknown": 1}
+    rows = workbench("store", "sql", "SELECT label, observed_at FROM labels", "--json").json
+    assert rows == [{"label": "1", "observed_at": "2026-02-25T06:13:20.000Z"}]
+
+    pq.write_table(pa.table({"prediction_id": ["a", "b"], "actual": [1.0, float("nan")]}), file)
+    assert "row 2 has no label" in workbench("feedback", str(file)).err
+    pq.write_table(pa.table({"id": ["a"]}), file)
+    assert "no column prediction_id" in workbench("feedback", str(file)).err
+    file.write_bytes(b"PAR1 and then nothing")
+    assert "can't be read as Parquet" in workbench("feedback", str(file)).err
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -149,6 +175,7 @@ def test_feedback_from_a_json_list_a_semicolon_file_and_gzip(workbench, logged, 
         ('{"prediction_id": "a"}\n', "actual"),
         ('{"prediction_id": "a", "actual": 1, "timestamp": "soon"}\n', "timestamp"),
         ("[1, 2]\n", "prediction_id"),
+        (f'prediction_id,actual\n"{"x" * 200_000},1\n', "field"),
     ],
 )
 def test_a_bad_feedback_file_is_one_line_that_says_where(workbench, project, tmp_path, content, expected):
@@ -157,6 +184,10 @@ def test_a_bad_feedback_file_is_one_line_that_says_where(workbench, project, tmp
     assert result.code == 1
     assert result.err.count("\n") == 1
     assert expected in result.err
+
+
+def test_the_mark_that_spreadsheets_begin_with_is_no_part_of_a_name_on_stdin_either():
+    assert [*read_items(io.StringIO("\ufeffprediction_id,actual\na,1\n"), "-")] == [("a", 1, None)]
 
 
 def test_binary_and_missing_feedback_files(workbench, project, tmp_path):

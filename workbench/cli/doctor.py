@@ -18,7 +18,7 @@ def doctor(ctx: click.Context, fix: bool, as_json: bool) -> None:
     from rich.text import Text
 
     from workbench.doctor import Patient, examine
-    from workbench.output import clean, print_json, say, stdout_console
+    from workbench.output import clean, counted, print_json, say, stdout_console
 
     invocation = ctx.find_object(Invocation)
     assert invocation is not None
@@ -39,6 +39,6 @@ def doctor(ctx: click.Context, fix: bool, as_json: bool) -> None:
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:
-        say(f"{problems} problems, {warnings} warnings.")
+        say(f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}.")
     if problems:
         ctx.exit(1)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,6 +18,7 @@ import click
 from workbench.cli.invocation import Invocation, json_option, pass_invocation
 
 CHUNK_ROWS = 5_000
+_COLUMNS = ("prediction_id", "actual", "timestamp")
 Item = tuple[str, Any, datetime | None]
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
@@ -26,7 +30,7 @@ _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 def feedback(invocation: Invocation, file: Path, as_json: bool) -> None:
     """Tell what really happened: FILE has prediction_id, actual and, if known, timestamp.
 
-    CSV or JSON lines; - reads stdin. It is written to the prediction log directly: no server is needed.
+    CSV, JSON lines or Parquet; - reads CSV or JSON from stdin. It is written to the prediction log directly: no server is needed.
     Labels of ids that nobody logged are kept and counted as unknown; so are labels that are no class of the
     model that predicted, and you are told which.
     """
@@ -42,8 +46,7 @@ def feedback(invocation: Invocation, file: Path, as_json: bool) -> None:
     accepted = unknown = unexpected = 0
     odd: dict[str, tuple[str, ...]] = {}
     try:
-        with open_text(file) as stream:
-            items = read_items(stream, str(file))
+        with open_items(file) as items:
             while chunk := list(islice(items, CHUNK_ROWS)):
                 receipt = give_feedback(log, reader, chunk, classes_of)
                 if receipt.lost:
@@ -68,6 +71,16 @@ def feedback(invocation: Invocation, file: Path, as_json: bool) -> None:
         say(f"{unexpected} are kept, but no class of the model that predicted: {few}; there are: {known}.")
 
 
+@contextmanager
+def open_items(file: Path) -> Iterator[Iterator[Item]]:
+    """The labels in a file of any of the formats."""
+    if file.suffix == ".parquet":
+        yield _parquet_items(file)
+        return
+    with open_text(file) as stream:
+        yield read_items(stream, str(file))
+
+
 def open_text(file: Path) -> TextIO:
     """The file (or stdin for -) as text, decompressed where its name ends in .gz."""
     import gzip
@@ -90,19 +103,62 @@ def open_text(file: Path) -> TextIO:
 
 def read_items(stream: TextIO, name: str) -> Iterator[Item]:
     """Each row as (prediction id, label, when it was observed); raises DataError with the line's number."""
+    import csv
+
     from store.errors import DataError
 
     try:
         first = next((line for line in stream if line.strip()), None)
         if first is None:
             raise DataError(f"{name} is empty", "It needs prediction_id and actual.")
+        first = first.removeprefix("\ufeff")  # what a spreadsheet puts before all, on stdin too
         rows = (
             _json_rows(first, stream, name) if first.lstrip()[0] in "{[" else _csv_rows(first, stream, name)
         )
         for line, row in rows:
             yield _item(row, f"{name} line {line}")
-    except (UnicodeDecodeError, EOFError) as error:
+    except (UnicodeDecodeError, EOFError, csv.Error) as error:
         raise DataError(f"{name} is neither CSV nor JSON lines: {error}", "Save it as UTF-8 text.") from error
+
+
+def _parquet_items(file: Path) -> Iterator[Item]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from store.errors import DataError, NotFoundError
+
+    number = 0
+    try:
+        with pq.ParquetFile(file) as opened:
+            _require_columns(str(file), opened.schema_arrow.names)
+            wanted = [name for name in _COLUMNS if name in opened.schema_arrow.names]
+            for batch in opened.iter_batches(CHUNK_ROWS, columns=wanted):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield _item({name: _from_arrow(v) for name, v in row.items()}, f"{file} row {number}")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no file {file}", "Check the path.") from error
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).split("\n")[0]
+        raise DataError(f"{file} can't be read as Parquet: {text}", "Write it again, or as CSV.") from error
+
+
+def _from_arrow(value: Any) -> Any:
+    """Decimals as numbers, NaN as nothing; times and what else there is as text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str, list, dict)) else str(value)
+
+
+def _require_columns(name: str, columns: Sequence[str]) -> None:
+    from store.errors import DataError
+
+    missing = [column for column in ("prediction_id", "actual") if column not in columns]
+    if missing:
+        some = ", ".join(columns[:8]) + (", …" if len(columns) > 8 else "")
+        raise DataError(f"{name} has no column {missing[0]}", f"It has: {some}.")
 
 
 def _csv_rows(first: str, stream: TextIO, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -114,10 +170,7 @@ def _csv_rows(first: str, stream: TextIO, name: str) -> Iterator[tuple[int, Mapp
     delimiter = max(",;\t|", key=first.count)
     reader = csv.DictReader(chain([first], stream), delimiter=delimiter)
     reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
-    missing = [column for column in ("prediction_id", "actual") if column not in reader.fieldnames]
-    if missing:
-        some = ", ".join(reader.fieldnames[:8]) + (", …" if len(reader.fieldnames) > 8 else "")
-        raise DataError(f"{name} has no column {missing[0]}", f"It has: {some}.")
+    _require_columns(name, reader.fieldnames)
     for row in reader:
         if None in row or None in row.values():
             raise DataError(

@@ -158,6 +158,8 @@ def log_(invocation: Invocation, job: str, is_following: bool) -> None:
         if not text and words.partition(",")[0] != said.partition(",")[0]:
             say(words)
             said = words
+            if found.state == "queued":
+                _say_what_waits(layout)
         time.sleep(_FOLLOW_S)
     if found.is_finished and not log_path(layout, found.id).exists():
         say("It has no log: those of the newest 200 jobs are kept, and one that never began has none.")

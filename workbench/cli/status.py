@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.output import Cell
 
 RECENT_JOBS = 5
+SHOWN_ALERTS = 10
 
 
 @click.command()
@@ -165,8 +166,13 @@ def _print(state: dict[str, Any]) -> None:
                 Column("state"),
                 Column("what", flexible=True),
             ],
-            [[one["id"], one["severity"], one["state"], one["message"]] for one in state["alerts"][:10]],
+            [
+                [one["id"], one["severity"], one["state"], one["message"]]
+                for one in state["alerts"][:SHOWN_ALERTS]
+            ],
         )
+        if len(state["alerts"]) > SHOWN_ALERTS:
+            print(f"and {len(state['alerts']) - SHOWN_ALERTS} more: workbench alerts list")
     if state["jobs"]:
         print()
         print_table(

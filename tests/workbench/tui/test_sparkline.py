@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,12 @@ def test_nothing_is_drawn_of_nothing() -> None:
     assert sparkline([]) == ""
     assert sparkline([None, math.nan]) == "  "
     assert sparkline([1, 2, 3], 0) == ""
+
+
+def test_the_largest_numbers_there_are_can_be_averaged() -> None:
+    largest = sys.float_info.max
+    assert sparkline([largest] * 3 + [0, 0, 0], 2) == "█▁"
+    assert sparkline([5e-324, 5e-324, 0.0, 0.0], 2) == "█▁"
 
 
 @given(st.lists(NUMBERS, max_size=60), st.integers(1, 40))

@@ -34,7 +34,9 @@ def sparkline(
 
 
 def _bar(height: float, low: float, high: float) -> str:
-    share = (height / 2 - low / 2) / (high / 2 - low / 2)  # halves, so that the widest range can't overflow
+    if math.isinf(high - low):  # the widest range there is overflows, the narrowest has no half
+        height, low, high = height / 2, low / 2, high / 2
+    share = (height - low) / (high - low)
     return BARS[min(len(BARS) - 1, max(0, int(share * len(BARS))))]
 
 
@@ -47,5 +49,11 @@ def _averages(values: Sequence[float | None], width: int | None) -> list[float |
     for bar in range(max(width, 0)):
         bucket = usable[bar * count // width : (bar + 1) * count // width]
         finite = [value for value in bucket if value is not None]
-        averages.append(math.fsum(value / len(finite) for value in finite) if finite else None)
+        averages.append(_average(finite) if finite else None)
     return averages
+
+
+def _average(values: Sequence[float]) -> float:
+    """Of parts of the largest: a sum of the values, or of their shares of the average, can overflow."""
+    largest = max(map(abs, values))
+    return largest * (math.fsum(value / largest for value in values) / len(values)) if largest else 0.0
