@@ -31,6 +31,8 @@ _FIXED_COLUMNS = (
     "role",
     "request_id",
 )
+# What SHOW TABLES and other tools ask DuckDB's catalog by, and the rows of the spool while it is read.
+_RESERVED = ("duckdb_", "sqlite_", "pg_", "spooled_")
 _LABEL_COLUMNS = {"actual": "actual", "actual_label": "label"}
 
 
@@ -45,11 +47,12 @@ def literal(text: str) -> str:
 
 
 def view_names(models: Iterable[str]) -> dict[str, str]:
-    """Name of each model's view: its own, unless a table or another model has it but for case."""
+    """Name of each model's view: its own, unless DuckDB, a table or another model has it but for case."""
     taken = {name.lower() for name in (*TABLES, "labels")}
     names: dict[str, str] = {}
     for model in sorted(models):
-        name = _free(model, taken, prefix="model_")
+        is_reserved = model.lower().startswith(_RESERVED)
+        name = _free(f"model_{model}" if is_reserved else model, taken, prefix="model_")
         names[model] = name
         taken.add(name.lower())
     return names

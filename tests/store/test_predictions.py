@@ -234,6 +234,20 @@ def test_any_names_of_models_and_columns_work(
     assert row["p.q; --"] == 8
 
 
+def test_names_that_duckdb_or_the_reader_need_are_no_views(
+    layout: Layout, log: PredictionLog, log_bikes: Any, reader: PredictionReader
+) -> None:
+    """A model may be called like the catalog that SHOW TABLES reads, or like the spool's rows."""
+    for model in ("duckdb_tables", "SPOOLED_predictions", "sqlite_master", "added", "main", "log"):
+        log_bikes(log, model=model)
+    for _ in range(2):
+        tables = {row[0] for row in reader.query("SHOW TABLES").rows}
+        assert {"model_duckdb_tables", "model_SPOOLED_predictions", "added", "main", "log"} <= tables
+        assert len(reader.query("FROM model_duckdb_tables").rows) == 1
+        assert len(reader.query("FROM added").rows) == 1
+        fold(layout)
+
+
 def test_versions_with_different_columns_share_a_view(
     layout: Layout, log: PredictionLog, log_bikes: Any, reader: PredictionReader
 ) -> None:

@@ -12,7 +12,10 @@ INTERRUPTED = 130
 
 def run(args: Sequence[str] | None = None) -> None:
     """Run the command line with `args` (the process's own unless given) and exit with its code."""
-    code = execute(args)
+    try:
+        code = execute(args)
+    except KeyboardInterrupt:  # before the first line of it, while libraries are imported
+        code = INTERRUPTED
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -30,7 +30,8 @@ _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 def feedback(invocation: Invocation, file: Path, as_json: bool) -> None:
     """Tell what really happened: FILE has prediction_id, actual and, if known, timestamp.
 
-    CSV, JSON lines or Parquet; - reads CSV or JSON from stdin. It is written to the prediction log directly: no server is needed.
+    CSV, JSON lines or Parquet; - reads stdin (no Parquet). It is written to the prediction log directly: no
+    server is needed.
     Labels of ids that nobody logged are kept and counted as unknown; so are labels that are no class of the
     model that predicted, and you are told which.
     """
