@@ -99,7 +99,7 @@ def distribution(row: DriftRow) -> Distribution | None:
     edges, bars = shape.get("edges"), bars_of(row.source)
     if not edges or row.source.get("kind") == "boolean" or has_bins_of_one_value(row.source):
         return Distribution(bars.reference, bars.current, bars.labels)
-    closed, ends = _closed(edges), None
+    closed, ends = _closed(edges, is_share=row.source.get("name") == "score"), None
     if row.source.get("kind") == "datetime":
         days = days_of([closed[0], (closed[0] + closed[-1]) / 2, closed[-1]])
         ends = (moment_text(days[0]), moment_text(days[1]), moment_text(days[2]))
@@ -108,11 +108,14 @@ def distribution(row: DriftRow) -> Distribution | None:
     )
 
 
-def _closed(edges: Sequence[float]) -> tuple[float, ...]:
+def _closed(edges: Sequence[float], *, is_share: bool = False) -> tuple[float, ...]:
     """The inner edges with an outer one on either side: the first and last bin are open, and drawn as wide
-    as the mean of the others."""
+    as the mean of the others, but not beyond zero, nor the last of a share beyond one."""
     step = (edges[-1] - edges[0]) / (len(edges) - 1) if len(edges) > 1 else abs(edges[0]) or 1.0
-    return (edges[0] - step, *edges, edges[-1] + step)
+    low, high = edges[0] - step, edges[-1] + step
+    if low < 0 < edges[0]:
+        low = 0.0
+    return (low, *edges, 1.0 if is_share and edges[-1] < 1 < high else high)
 
 
 def _marks(view: DriftView, x: Sequence[float]) -> tuple[tuple[float, str], ...]:

@@ -209,6 +209,24 @@ def test_few_values_have_a_bar_each_and_times_are_days(
     assert found.ends == ends
 
 
+@pytest.mark.parametrize(
+    ("name", "edges", "closed"),
+    [
+        ("x", [10.0, 12.0], (8.0, 10.0, 12.0, 14.0)),
+        ("x", [0.1, 0.5], (0.0, 0.1, 0.5, 0.9)),
+        ("score", [0.2, 0.9], (0.0, 0.2, 0.9, 1.0)),
+        ("x", [-1.0, 1.0], (-3.0, -1.0, 1.0, 3.0)),
+    ],
+)
+def test_open_ends_are_drawn_no_further_than_values_can_be(
+    name: str, edges: list[float], closed: tuple[float, ...]
+) -> None:
+    source = {**shape("numeric", ["a", "b … c", "d"], edges), "name": name}
+    found = distribution(DriftRow("feature", name, "ok", source=source))
+    assert found is not None
+    assert found.edges == closed
+
+
 def test_a_check_shows_its_column_and_a_segment_its_own_windows() -> None:
     history = (window(0, 0.1, "ok"), window(1, 0.2, "warning"))
     check = {"kind": "out_of_range", "feature": "temp", "severity": "watch", "message": "…", "share": 0.05}

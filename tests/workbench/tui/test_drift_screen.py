@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,26 @@ def test_it_opens_on_what_drifted_most_whatever_was_looked_at_last(drifted: Path
 
     on_drift(drifted, first)
     on_drift(drifted, then)
+
+
+def test_what_drifts_while_one_looks_comes_under_a_cursor_on_top(drifted: Path, on_drift: OnDrift) -> None:
+    async def scenario(pilot: Pilot[Any], screen: DriftScreen) -> None:
+        view = screen._shown
+        assert view is not None
+        calm, hum = view.rows[0], next(row for row in view.rows if row.name == "hum")
+        worse = replace(hum, severity="critical")
+        with_news = replace(view, rows=(worse, *(row for row in view.rows if row.id != hum.id)))
+        screen._show(with_news)
+        assert screen.ranking.cursor_row.id == hum.id
+        assert screen.ranking.move_cursor(calm.id)
+        screen._show(view)
+        assert screen.ranking.cursor_row.id == calm.id
+        await pilot.press("down")
+        second = screen.ranking.cursor_row.id
+        screen._show(with_news)
+        assert screen.ranking.cursor_row.id == second
+
+    on_drift(drifted, scenario)
 
 
 def test_it_says_what_to_do_where_nothing_is_known(shop: Path, on_drift: OnDrift) -> None:

@@ -147,13 +147,21 @@ class DriftScreen(WorkbenchScreen):
         self._shown = view
         self.query_one("#ranking-frame").border_title = Content(clean(view.title or "drift"))
         self.ranking.set_empty_text(view.nothing or "nothing here")
-        self.ranking.set_rows(view.rows)
+        self._set_rows(view.rows)
         self.alerts.set_rows(view.alerts)
         self.set_class(bool(view.alerts), "-alarmed")
         waiting = sum(alert.state == "open" for alert in view.alerts)
         self.alerts.border_title = f"alerts · {waiting} open" if waiting else "alerts"
         self._draw(self.ranking.cursor_row)
         self.refresh_bindings()
+
+    def _set_rows(self, rows: tuple[DriftRow, ...]) -> None:
+        """Show the rows; a cursor on top stays on top, so that what has just drifted is in sight."""
+        ranking = self.ranking
+        is_on_top = ranking.cursor_row in ranking.shown_rows[:1] and not self.has_class("-explaining")
+        ranking.set_rows(rows)
+        if is_on_top and ranking.shown_rows:
+            ranking.move_cursor(ranking.shown_rows[0].id)
 
     @on(RowHighlighted, "#ranking")
     def _highlighted(self, event: RowHighlighted) -> None:

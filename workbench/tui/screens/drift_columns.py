@@ -123,8 +123,9 @@ def _share(value: object) -> str:
 
 
 def _message(alert: Alert) -> str:
-    """Without the name of the version, which stands over the table."""
-    return alert.message.removeprefix(f"{alert.model} version {alert.version}").lstrip(": ")
+    """Without the name of the version, which stands over the table, and without the p value."""
+    said = alert.message.partition("; adjusted p ")[0]
+    return said.removeprefix(f"{alert.model} version {alert.version}").lstrip(": ")
 
 
 def _alert_severity(alert: Alert) -> str:
