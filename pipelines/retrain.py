@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pipelines.job_process import job_folder
 from pipelines.request import TrainRequest
 from pipelines.settings import RetrainSettings
 from store.errors import BusyError, StorageError, UsageError
@@ -176,11 +177,4 @@ def queue_again(layout: Layout, job: Job, *, trigger: str, reason: str | None, w
 
 
 def _keep_wish(layout: Layout, job_id: str, content: str) -> None:
-    folder = layout.jobs / job_id
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"cannot make {folder}: {error.strerror}", "Free the disk or its folder."
-        ) from error
-    write_atomically(folder / WANTED_FILE, content)
+    write_atomically(job_folder(layout, job_id) / WANTED_FILE, content)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from store.layout import Layout
-from store.state import connect
+from store.state_notes import keep_note, notes
 
 _PREFIX = "schedule:"
 
@@ -105,23 +105,14 @@ class Schedules:
         return read_schedules(self._layout).get(name)
 
     def _keep(self, name: str, what: str, due: datetime) -> tuple[str, datetime]:
-        value = json.dumps({"what": what, "due": due.isoformat()})
-        with connect(self._layout) as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PREFIX + name, value))
+        keep_note(self._layout, _PREFIX + name, json.dumps({"what": what, "due": due.isoformat()}))
         return what, due
 
 
 def read_schedules(layout: Layout) -> dict[str, tuple[str, datetime]]:
     """By name (`retrain:PIPELINE`, `score:PIPELINE`): expression and time zone, and when it is due next."""
-    if not layout.state_db.exists():
-        return {}
-    with connect(layout) as connection:
-        rows = connection.execute(
-            "SELECT substr(key, ?), value FROM meta WHERE substr(key, 1, ?) = ?",
-            (len(_PREFIX) + 1, len(_PREFIX), _PREFIX),
-        ).fetchall()
     found = {}
-    for name, value in rows:
+    for name, value in notes(layout, _PREFIX).items():
         content = json.loads(value)
         found[name] = (content["what"], datetime.fromisoformat(content["due"]))
     return found

@@ -22,6 +22,7 @@ from store.layout import Layout
 from store.locks import locked
 from store.staged_log import StagedLog, move_all
 from store.state import connect
+from store.state_notes import keep_note
 
 if TYPE_CHECKING:
     from store.loaded_model import LoadedModel
@@ -221,9 +222,7 @@ def _known(layout: Layout, pipeline: str) -> dict[str, Any]:
 
 
 def _keep(layout: Layout, pipeline: str, name: str, entry: Mapping[str, Any]) -> None:
-    with connect(layout) as connection:
-        key = f"{_PREFIX}{pipeline}:{name}"
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(entry)))
+    keep_note(layout, f"{_PREFIX}{pipeline}:{name}", json.dumps(entry))
 
 
 def _flush(path: Path) -> None:

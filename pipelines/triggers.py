@@ -19,7 +19,7 @@ from store.alerts import LIVE, SEVERITIES, Alert, list_alerts
 from store.findings import read_report
 from store.jobs import Job, list_jobs
 from store.layout import Layout
-from store.state import connect
+from store.state_notes import drop_note, keep_note, notes
 
 _PREFIX = "trigger:"
 _LEAST_LABELS = 100
@@ -90,9 +90,9 @@ class Triggers:
                 found.append(Cause("schedule", occasion(cron, due), "schedule", due.isoformat()))
         alarms = _alarm_causes(self._layout, model, wanted)
         metrics, recovered = _metric_causes(self._layout, model, wanted)
-        answered = _answered_tokens(self._layout, pipeline)
+        answered = notes(self._layout, _key(pipeline, ""))
         for key in recovered & answered.keys():
-            _forget(self._layout, pipeline, key)
+            drop_note(self._layout, _key(pipeline, key))
         found += [cause for cause in [*alarms, *metrics] if answered.get(cause.key) != cause.token]
         return found
 
@@ -108,9 +108,7 @@ class Triggers:
             assert wanted.schedule is not None
             self._schedules.served(f"retrain:{pipeline}", wanted.schedule, wanted.timezone, now)
             return
-        with connect(self._layout) as connection:
-            key = f"{_PREFIX}{pipeline}:{cause.key}"
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, cause.token))
+        keep_note(self._layout, _key(pipeline, cause.key), cause.token)
 
 
 def _alarm_causes(layout: Layout, model: str, wanted: RetrainSettings) -> list[Cause]:
@@ -186,16 +184,5 @@ def worse_by(row: Mapping[str, Any], than: float) -> float:
     return -difference if row["smaller_is_better"] else difference
 
 
-def _answered_tokens(layout: Layout, pipeline: str) -> dict[str, str]:
-    prefix = f"{_PREFIX}{pipeline}:"
-    with connect(layout) as connection:
-        rows = connection.execute(
-            "SELECT substr(key, ?), value FROM meta WHERE substr(key, 1, ?) = ?",
-            (len(prefix) + 1, len(prefix), prefix),
-        ).fetchall()
-    return {row[0]: row[1] for row in rows}
-
-
-def _forget(layout: Layout, pipeline: str, key: str) -> None:
-    with connect(layout) as connection:
-        connection.execute("DELETE FROM meta WHERE key = ?", (f"{_PREFIX}{pipeline}:{key}",))
+def _key(pipeline: str, cause: str) -> str:
+    return f"{_PREFIX}{pipeline}:{cause}"

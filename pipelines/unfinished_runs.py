@@ -15,7 +15,7 @@ from typing import Any
 from store.background import end
 from store.errors import WorkbenchError
 from store.layout import Layout
-from store.state import connect
+from store.state_notes import drop_note, keep_note, notes
 from store.tracking import open_runs, tracking_environment
 
 log = logging.getLogger("workbench.watch")
@@ -52,21 +52,13 @@ def finish_run(layout: Layout, uri: str, run_id: str, status: str) -> None:
             end(child, timeout_s=0.0)
     except (WorkbenchError, OSError, ValueError, KeyError, subprocess.SubprocessError):
         pass
-    with contextlib.suppress(WorkbenchError), connect(layout) as connection:
-        value = json.dumps({"status": status, "uri": uri, "at": time.time()})
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PREFIX + run_id, value))
+    with contextlib.suppress(WorkbenchError):
+        keep_note(layout, _PREFIX + run_id, json.dumps({"status": status, "uri": uri, "at": time.time()}))
 
 
 def unfinished(layout: Layout) -> dict[str, dict[str, Any]]:
     """By run: the status it is to get, its store, and since when."""
-    if not layout.state_db.exists():
-        return {}
-    with connect(layout) as connection:
-        rows = connection.execute(
-            "SELECT substr(key, ?), value FROM meta WHERE substr(key, 1, ?) = ?",
-            (len(_PREFIX) + 1, len(_PREFIX), _PREFIX),
-        ).fetchall()
-    return {run_id: json.loads(value) for run_id, value in rows}
+    return {run_id: json.loads(value) for run_id, value in notes(layout, _PREFIX).items()}
 
 
 class UnfinishedRuns:
@@ -118,8 +110,7 @@ class UnfinishedRuns:
         return is_running
 
     def _forget(self, run_id: str) -> None:
-        with connect(self._layout) as connection:
-            connection.execute("DELETE FROM meta WHERE key = ?", (_PREFIX + run_id,))
+        drop_note(self._layout, _PREFIX + run_id)
 
 
 def _finishing(layout: Layout, uri: str, run_id: str, status: str) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from store.journal import append_event
 from store.layout import Layout
 from store.state import connect
+from store.state_notes import notes
 
 ALL = "*"
 _PREFIX = "watch.paused:"
@@ -43,12 +44,5 @@ def set_paused(
 
 def paused_pipelines(layout: Layout, pipelines: Iterable[str] = ()) -> set[str]:
     """The pipelines that pause; "*" with all of `pipelines` where everything does."""
-    if not layout.state_db.exists():
-        return set()
-    with connect(layout) as connection:
-        rows = connection.execute(
-            "SELECT substr(key, ?) FROM meta WHERE substr(key, 1, ?) = ?",
-            (len(_PREFIX) + 1, len(_PREFIX), _PREFIX),
-        ).fetchall()
-    paused = {row[0] for row in rows}
+    paused = {*notes(layout, _PREFIX)}
     return paused | set(pipelines) if ALL in paused else paused

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,16 @@ def default_signals() -> Iterator[None]:
     yield
     for one in ignored:
         signal.signal(one, signal.SIG_IGN)
+
+
+def until(condition: Callable[[], Any], deadline_s: float = 90.0) -> Any:
+    """What `condition` answers as soon as that is true of something."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("it never came to this")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from store.jobs import Job, add_job, get_job, list_jobs, update_job
 from store.layout import Layout
 from store.runs import RunStore
 from store.tracking import open_runs, resolve_uri
+from tests.conftest import until
 
 pytestmark = pytest.mark.slow
 
@@ -99,16 +99,6 @@ def request(layout: Layout, name: str, **limits: Any) -> TrainRequest:
 
 def runs(layout: Layout) -> RunStore:
     return open_runs(resolve_uri("mlruns", layout.root), layout)
-
-
-def until(condition: Callable[[], Any], deadline_s: float = 20.0) -> Any:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it never came to this")
 
 
 def ended(queue: JobQueue, job: Job, layout: Layout) -> Job:

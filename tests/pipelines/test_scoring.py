@@ -6,8 +6,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +27,7 @@ from store.journal import read_events
 from store.layout import Layout
 from store.predictions import PredictionReader
 from store.settings import StoreSettings
+from tests.conftest import until
 
 pytestmark = pytest.mark.slow
 
@@ -134,15 +133,6 @@ def ended(queue: JobQueue, job: Job, layout: Layout) -> Job:
     queue.step()
     until(lambda: queue.running is None)
     return get_job(layout, job.id)
-
-
-def until(condition: Callable[[], Any], deadline_s: float = 60.0) -> Any:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it never came to this")
 
 
 def no_training(job: Job) -> TrainRequest:

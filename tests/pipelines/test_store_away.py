@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from pipelines.job_queue import JobQueue
@@ -19,17 +15,9 @@ from store.jobs import add_job, list_jobs, update_job
 from store.journal import read_events
 from store.layout import Layout
 from store.tracking import open_runs, resolve_uri
+from tests.conftest import until
 
 pytestmark = pytest.mark.slow
-
-
-def until(condition: Callable[[], Any], deadline_s: float = 90.0) -> Any:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it never came to this")
 
 
 def request(layout: Layout) -> TrainRequest:

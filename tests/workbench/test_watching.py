@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from store.layout import Layout
 from store.ledger import list_files
 from store.locks import locked
 from store.watch_state import set_paused
+from tests.conftest import until
 from workbench.watching import WatcherInfo, running_watcher, start_background, stop_watcher
 
 ROWS = "a,b,y\n" + "".join(f"{i % 23},{i % 7},{i % 2}\n" for i in range(120))
@@ -51,16 +51,6 @@ def layout(tmp_path: Path) -> Iterator[Layout]:
     yield layout
     if running_watcher(layout) is not None:
         stop_watcher(layout)
-
-
-def until(condition: Callable[[], Any], deadline_s: float = 120.0) -> Any:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it never came to this")
 
 
 def jobs(layout: Layout, *states: Any) -> list[Job]:
