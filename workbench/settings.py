@@ -23,6 +23,7 @@ from store.settings import StoreSettings, TrackingSettings
 from store.settings_base import Settings
 from workbench.alerting.settings import AlertSettings
 from workbench.desk.place import find_root as find_root
+from workbench.desk.place import how_to_begin
 from workbench.ui_settings import UiSettings
 
 ENV_PREFIX = "WORKBENCH_"
@@ -118,10 +119,7 @@ def load_project(start: Path, overrides: Mapping[str, Any] | None = None) -> Pro
     """
     root = find_root(start)
     if root is None:
-        raise NotFoundError(
-            f"no {SETTINGS_FILE} in {start.resolve()} or above it",
-            "Start one with: workbench init (or see a living one: workbench demo).",
-        )
+        raise NotFoundError(f"no {SETTINGS_FILE} in {start.resolve()} or above it", how_to_begin(start))
     path = root / SETTINGS_FILE
     try:
         document = tomllib.loads(path.read_text("utf-8-sig"))

@@ -119,6 +119,16 @@ def test_without_a_project_every_command_says_how_to_start_one(workbench, args):
     assert result.err.count("\n") == 1
 
 
+def test_where_plain_mlflow_has_logged_runs_the_way_to_see_them_is_named(workbench, tmp_path, monkeypatch):
+    (tmp_path / "mlruns" / "0").mkdir(parents=True)
+    (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
+    monkeypatch.chdir(tmp_path)
+    result = workbench("runs", "list")
+    assert result.code == 1
+    assert "workbench opens its runs" in result.err
+    assert "workbench init" in result.err
+
+
 def test_an_unknown_setting_names_the_nearest_and_exits_2(workbench, project):
     with (project / "workbench.toml").open("a") as file:
         file.write("\n[serve]\nprot = 9000\n")

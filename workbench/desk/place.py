@@ -35,6 +35,13 @@ def find_root(start: Path) -> Path | None:
     return None
 
 
+def how_to_begin(start: Path) -> str:
+    """What to do where a command needs a project and there is none."""
+    if is_store(start / USUAL_STORE):
+        return "workbench opens its runs; a project around them begins with: workbench init"
+    return "Start one with: workbench init (or see a living one: workbench demo)."
+
+
 def find_place(start: Path) -> Place:
     """What to open at `start`: a store of runs if it is one, else the project there, else runs beneath it."""
     start = start.resolve()
