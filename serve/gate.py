@@ -222,7 +222,8 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's own errors (no such path, wrong method) in the same shape as all others."""
     assert isinstance(error, HTTPException)
     path = request.url.path[:100]
-    detail = {404: f"nothing is at {path}", 405: f"{request.method} is not allowed at {path}"}.get(
+    hint = "; what there is, /docs shows" if path == "/" else ""
+    detail = {404: f"nothing is at {path}{hint}", 405: f"{request.method} is not allowed at {path}"}.get(
         error.status_code, str(error.detail)
     )
     problem = Problem(error.status_code, detail, headers=dict(error.headers or {}))

@@ -1,7 +1,8 @@
 """A server under mixed load for minutes: does its memory stay where it is?
 
     python -m tests.benchmarks.server_soak --minutes 30
-    python -m tests.benchmarks.server_soak --minutes 30 --rate 30    # beside other work
+    python -m tests.benchmarks.server_soak --minutes 30 --rate 30         # beside other work
+    python -m tests.benchmarks.server_soak --minutes 30 --memory-mb 512   # in a small container's memory
 
 Single rows, batches, long CSV streams, the other protocols, feedback, all kinds of wrong requests and clients
 that vanish come from several threads at once. The resident memory of the server and of its clerk is sampled;
@@ -26,7 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks.process_group import Served, served
+from tests.benchmarks.process_group import Served, limited, served
 from tests.benchmarks.rivals import rivals, train
 
 MODEL = "linear"
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--rate", type=float, default=0.0, help="requests a second; as many as go: 0")
+    parser.add_argument("--memory-mb", type=int, default=0, help="memory of server and helper together")
     options = parser.parse_args()
     from sklearn.datasets import load_breast_cancer
 
@@ -165,15 +167,23 @@ def main() -> None:
         train(project, MODEL)
         rival = rivals(project, MODEL, "python")["workbench"]
         first = json.dumps(rows[0]).encode()
-        with served(rival.command, project, rival.environment, "/predict", first) as server:
+        with contextlib.ExitStack() as stack:
+            group = (
+                stack.enter_context(limited(2.0, options.memory_mb, "soak")) if options.memory_mb else None
+            )
+            join = group.join if group is not None else None
+            server = stack.enter_context(
+                served(rival.command, project, rival.environment, "/predict", first, join=join)
+            )
             visitors = Visitors(server, rows, names)
             began_s = server.cpu_s()
             samples = soak(server, visitors, options.minutes, options.threads, options.rate)
+            peak = f"; at most {group.peak_mb():.0f} MB, cached files included" if group is not None else ""
             busy = (server.cpu_s() - began_s) / (options.minutes * 60)
     warm = samples[len(samples) // 2 :]
     print(
         f"{options.minutes:g} minutes, {sum(visitors.answers.values()):,} answers: {dict(visitors.answers)}; "
-        f"server busy {busy:.0%} of a core"
+        f"server busy {busy:.0%} of a core{peak}"
     )
     print(f"{visitors.lost} requests without an answer")
     for position, name in enumerate(("server", "clerk")):

@@ -114,6 +114,7 @@ def test_a_form_type_as_curl_sends_it_is_read_as_json(server: Any) -> None:
 
 def test_unknown_paths_models_and_methods(server: Any) -> None:
     problem(server.get("/nowhere"), 404)
+    assert "/docs" in problem(server.get("/"), 404)["detail"]
     assert "two" in problem(server.post("/models/nope/predict", ROW), 404)["detail"]
     problem(server.get("/models/nope"), 404)
     wrong = server.get("/predict")
