@@ -8,18 +8,21 @@ to the last bit on probe rows; rows that it leaves to scikit-learn go there in a
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from store.frame_encoder import EncodedRows, FrameEncoder, Row
+from store.forked_answer import NoAnswerError, in_a_fork
+from store.frame_encoder import Categories, EncodedRows, FrameEncoder, Row
 from store.frame_parts import Parts, take_apart
 from store.frame_probes import ASKED, probe_rows, single_missing
-from store.frame_tables import handed_on, known_values, make_encoder, transformed
+from store.frame_tables import handed_on, known_values, make_encoder, numbers_of, transformed
 from store.frames import build_frame
 from store.model_files import ColumnSpec
-from store.plans import ObjectInput, SparseInput, make_plan
+from store.plans import ObjectInput, SparseInput, make_plan, unverified_plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,22 +57,77 @@ class FramePlan:
         return self.last.predict(rows.array)
 
 
+@dataclass(frozen=True)
+class _Learnt:
+    """What was found out about a model by asking scikit-learn, with which a plan is made without."""
+
+    background: np.ndarray
+    categories: tuple[Categories, ...]
+    refused: tuple[int, ...]
+    order: Literal["C", "F"]
+    most_rows: int | None
+    takes_objects: bool
+    """Whether the last part is handed an array of objects."""
+    is_planned: bool
+    """Whether the last part has a plan of its own."""
+    is_whole: bool
+
+
 def make_frame_plan(model: LoadedModel) -> FramePlan | None:
     """A plan that agrees with the model to the last bit on probe rows; None where there is none."""
     if not model.needs_frame:
         return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of new categories, and of columns without a value
-            return _made(model)
-    except Exception:  # transformers of a kind nobody thought of: scikit-learn itself predicts
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of new categories, and of columns without a value
+        try:
+            plan, is_whole = _made(model)
+        except Exception:  # transformers of a kind nobody thought of: scikit-learn itself predicts
+            plan, is_whole = None, False
+    if not is_whole:
+        import pandas  # noqa: F401 - for the rows that are left; shared by all workers from here on
+    return plan
 
 
-def _made(model: LoadedModel) -> FramePlan | None:
+def _made(model: LoadedModel) -> tuple[FramePlan | None, bool]:
+    """The plan, and whether no row that is to be expected is left to scikit-learn."""
     parts = take_apart(model.estimator, model.columns)
-    if parts is None:
-        return None
+    numbers = None if parts is None else numbers_of(parts, model.columns)
+    if parts is None or numbers is None:
+        return None, False
+    learnt = _asked_apart(model, parts)
+    if learnt is None:
+        return None, False
+    encoder = FrameEncoder(
+        width=parts.width,
+        background=learnt.background,
+        numbers=numbers,
+        outputs=tuple(number.outputs for number in numbers),
+        categories=learnt.categories,
+        refused=learnt.refused,
+        order=learnt.order,
+    )
+    last = _last_part(model, parts, takes_objects=learnt.takes_objects)
+    if learnt.is_planned:
+        last.plan = unverified_plan(last)
+    return FramePlan(encoder, last, learnt.most_rows), learnt.is_whole
+
+
+def _asked_apart(model: LoadedModel, parts: Parts) -> _Learnt | None:
+    """`_asked`, in a process of its own where pandas, which only that needs, isn't in this one anyway."""
+
+    def ask() -> _Learnt | None:
+        try:
+            return _asked(model, parts)
+        except Exception:  # as above: whatever it raises, there is no plan
+            return None
+
+    if "pandas" not in sys.modules:
+        with contextlib.suppress(NoAnswerError):
+            return in_a_fork(ask)
+    return ask()
+
+
+def _asked(model: LoadedModel, parts: Parts) -> _Learnt | None:
     encoder = make_encoder(parts, model.columns)
     if encoder is None:
         return None
@@ -78,28 +136,51 @@ def _made(model: LoadedModel) -> FramePlan | None:
     probes = list(probe_rows(model.columns, parts, known, encoder.refused))
     if not all(_makes_the_same(encoder, parts, model.columns, *probe) for probe in probes):
         return None
-    last = replace(
-        model,
-        estimator=_as_fitted(parts, handed_on(parts, model.columns, probes[0][0])),
-        columns=tuple(ColumnSpec(f"x{place}", "double", required=False) for place in range(parts.width)),
-        needs_frame=False,
-        dtype="float64",
-    )
+    takes_objects = handed_on(parts, model.columns, probes[0][0]).dtype == object
+    last = _last_part(model, parts, takes_objects=takes_objects)
     last.plan = make_plan(last)
     # numpy adds up the columns of a matrix in another order where it lies otherwise in memory.
     in_columns = replace(encoder, order="F")
     ways = (FramePlan(encoder, last), FramePlan(in_columns, last), FramePlan(encoder, last, most_rows=1))
     for plan in ways:
         if all(_answers_the_same(plan, model, rows) for rows, _ in probes[:ASKED]):
-            return plan
+            return _Learnt(
+                background=encoder.background,
+                categories=encoder.categories,
+                refused=encoder.refused,
+                order=plan.encoder.order,
+                most_rows=plan.most_rows,
+                takes_objects=takes_objects,
+                is_planned=last.plan is not None,
+                is_whole=plan.most_rows is None and _is_whole(encoder, model.columns),
+            )
     return None
 
 
-def _as_fitted(parts: Parts, handed: np.ndarray) -> Any:
-    """The last part, handed the kind of array that it was fitted on."""
+def _is_whole(encoder: FrameEncoder, columns: Sequence[ColumnSpec]) -> bool:
+    refused = set(encoder.refused)
+    for categories in encoder.categories:
+        if categories.missing is None:
+            refused.add(categories.place)
+        if categories.new is None and columns[categories.place].type != "boolean":
+            return False
+    return not any(not columns[place].required or columns[place].type == "any" for place in refused)
+
+
+def _last_part(model: LoadedModel, parts: Parts, *, takes_objects: bool) -> LoadedModel:
+    """What predicts on the array, handed the kind of array that it was fitted on."""
+    estimator = parts.last
     if parts.is_sparse:
-        return SparseInput(parts.last)
-    return ObjectInput(parts.last) if handed.dtype == object else parts.last
+        estimator = SparseInput(estimator)
+    elif takes_objects:
+        estimator = ObjectInput(estimator)
+    return replace(
+        model,
+        estimator=estimator,
+        columns=tuple(ColumnSpec(f"x{place}", "double", required=False) for place in range(parts.width)),
+        needs_frame=False,
+        dtype="float64",
+    )
 
 
 def _refused(

@@ -32,18 +32,10 @@ def make_encoder(parts: Parts, columns: Sequence[ColumnSpec]) -> FrameEncoder | 
 
     if any(column.type in ("float", "binary") for column in columns):
         return None
-    numbers: list[Any] = []
-    asked: list[tuple[Branch, int]] = []
-    for branch in parts.branches:
-        if branch.is_categorical:
-            if not branch.is_by_column:
-                return None
-            asked += [(branch, place) for place in branch.places]
-            continue
-        found = _numbers(branch, columns)
-        if found is None:
-            return None
-        numbers.append(found)
+    numbers = numbers_of(parts, columns)
+    asked = [(branch, place) for branch in parts.branches if branch.is_categorical for place in branch.places]
+    if numbers is None or not all(branch.is_by_column for branch, _ in asked):
+        return None
     background = np.zeros(parts.width)
     tables = []
     if asked:
@@ -60,10 +52,17 @@ def make_encoder(parts: Parts, columns: Sequence[ColumnSpec]) -> FrameEncoder | 
     return FrameEncoder(
         width=parts.width,
         background=background,
-        numbers=tuple(numbers),
+        numbers=numbers,
         outputs=tuple(number.outputs for number in numbers),
         categories=tuple(tables),
     )
+
+
+def numbers_of(parts: Parts, columns: Sequence[ColumnSpec]) -> tuple[Numbers | Times, ...] | None:
+    """What becomes of the columns that aren't categories; None where that isn't known."""
+    found = [_numbers(branch, columns) for branch in parts.branches if not branch.is_categorical]
+    known = tuple(numbers for numbers in found if numbers is not None)
+    return known if len(known) == len(found) else None
 
 
 def transformed(parts: Parts, columns: Sequence[ColumnSpec], rows: Sequence[Sequence[Any]]) -> np.ndarray:

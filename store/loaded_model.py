@@ -162,12 +162,13 @@ def prepare(file: ModelFile, estimator: Any) -> LoadedModel:
     needs_frame = any(c.type in ("string", "datetime", "binary", "any") for c in columns) or (
         needs_column_names(estimator)
     )
-    classes = _classes(file, estimator) if is_classifier(estimator) else None
+    final = last_step(estimator)
+    # Asked about a whole pipeline, scikit-learn imports pandas to look at an imputer in it.
+    classes = _classes(file, estimator) if is_classifier(final) else None
     if classes is None:
         task: Task = "regression"
     else:
         task = "binary" if len(classes) == 2 else "multiclass"
-    final = last_step(estimator)
     threshold, positive = _threshold(final, classes)
     if not needs_frame:
         forget_column_names(estimator)

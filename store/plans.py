@@ -38,8 +38,7 @@ def make_plan(model: LoadedModel) -> Plan | None:
     """A plan that agrees bit for bit with the model's estimator on probe rows; None where there is none."""
     if model.needs_frame or model.dtype != "float64":
         return None
-    steps = _steps(model.estimator)
-    plan = _prepared(steps[:-1], _final_plan(steps[-1], is_sparse=type(model.estimator) is SparseInput))
+    plan = unverified_plan(model)
     if plan is None:
         return None
     try:
@@ -48,6 +47,12 @@ def make_plan(model: LoadedModel) -> Plan | None:
     except Exception:  # an estimator of a kind nobody thought of: scikit-learn itself predicts
         return None
     return plan if is_same else None
+
+
+def unverified_plan(model: LoadedModel) -> Plan | None:
+    """The plan of a model that takes an array, for what has agreed with it before."""
+    steps = _steps(model.estimator)
+    return _prepared(steps[:-1], _final_plan(steps[-1], is_sparse=type(model.estimator) is SparseInput))
 
 
 class SparseInput:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -49,6 +52,12 @@ def server(
         yield found
 
 
+def has_pandas(server: Any) -> bool:
+    """Whether any process of the server has loaded pandas' libraries."""
+    pids = [server.process.pid, *(child.pid for child in psutil.Process(server.process.pid).children(True))]
+    return any("/pandas/" in Path(f"/proc/{pid}/maps").read_text() for pid in pids)
+
+
 def record(frame: Any, position: int) -> dict[str, Any]:
     row = frame.iloc[position]
     return {
@@ -82,6 +91,23 @@ def test_a_category_the_model_refuses_is_a_clear_422_and_harms_nobody_else(serve
             assert "gold" in answer.json()["detail"]
         else:
             assert answer.json()["probability"] == pytest.approx(expected[position], abs=1e-15)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks at what a process has loaded")
+def test_where_no_row_is_left_to_scikit_learn_the_server_has_no_pandas(
+    tmp_path: Path, fitted: Any, running: Any, columns: Any, server: Any
+) -> None:
+    from tests.serve.conftest import Project
+
+    pipeline = clone(fitted[0]).set_params(columntransformer__plan__handle_unknown="ignore")
+    project = Project(tmp_path)
+    inputs = columns(age="double?", orders="integer", plan="string")
+    project.add("churn", pipeline.fit(fitted[1], RANDOM.integers(0, 2, N_ROWS)), inputs=inputs)
+    with running(project) as lean:
+        answer = lean.post("/predict", {"orders": 2, "plan": "gold"})
+        assert answer.status_code == 200
+        assert not has_pandas(lean)
+    assert has_pandas(server)
 
 
 def test_a_whole_number_beyond_the_columns_bits_is_a_422(server: Any) -> None:
