@@ -12,7 +12,7 @@ from pipelines.drift.bands import CLASSIC_BANDS, FEATURE_BANDS, PREDICTION_BANDS
 from pipelines.drift.evidence import SIGNIFICANT, Evidence, weigh, weigh_classic
 from pipelines.drift.floors import missing_floor, reference_floor, shape_floor
 from pipelines.drift.moments import days_of, moment_text
-from pipelines.drift.significance import Outcome, benjamini_hochberg
+from pipelines.drift.significance import Outcome, benjamini_hochberg, weights_of
 from store.counts import Counts
 from store.profile import FeatureProfile, Profile
 
@@ -20,6 +20,8 @@ Method = Literal["calibrated", "classic"]
 LEAST_ROWS = 100
 """Below this a window is shown but not judged."""
 MAX_BINS_SHOWN = 40
+ONE_EVENT = 0.25
+"""Share of a window that one event may be."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,11 @@ def judge(
                 (weigh_classic if classic else weigh)(sample.feature, sample.against, sample.current)
             )
     p_values = [one.p_value for one in evidence if one is not None]
-    adjusted = iter(p_values if classic else benjamini_hochberg(p_values))
+    weights = None
+    if bands is None:  # what is judged are features, not two sides of one answer
+        judged = [sample for sample, one in zip(samples, evidence, strict=True) if one is not None]
+        weights = weights_of([sample.feature.is_categorical for sample in judged])
+    adjusted = iter(p_values if classic else benjamini_hochberg(p_values, weights))
     usual = bands or (CLASSIC_BANDS if classic else FEATURE_BANDS)
     total = sum(max(0.0, importance) for importance in options.importances.values())
     verdicts = []
@@ -270,6 +276,8 @@ def _verdict(
     floor, floor_of = known
     severity = bands.severity(evidence.effect)
     what = _what(sample, evidence)
+    if severity == "critical" and evidence.effect_of == "shape" and may_be_one_event(sample):
+        severity, what = "warning", f"{what}, perhaps of one event: a second window tells"
     if p >= SIGNIFICANT:
         return "ok", f"no more than chance: adjusted p {_p(p)}"
     if severity == "ok":
@@ -288,6 +296,21 @@ def _verdict(
             "size": f", a reference of {sample.against.n:,} rows may be off by {floor:.2g}",
         }[floor_of]
     return severity, f"{what} ({severity} from {limit:.2g} on{own}); adjusted p {_p(p)}"
+
+
+def may_be_one_event(sample: Sample) -> bool:
+    """Whether what never changed in an ordered reference is something else in a small part of the window.
+
+    Rows of one day are no witnesses independent of each other: a holiday is 24 rows in an hour's log. What
+    does change tells by its own windows how such days come; a constant can't.
+    """
+    bins, current = sample.against.bins, sample.current
+    rest = sample.against.unseen + sample.against.positive_infinite + sample.against.negative_infinite
+    if not sample.feature.own_windows or rest or sum(n > 0 for n in bins) != 1:
+        return False
+    present = current.n - current.missing
+    same = sum(now for now, was in zip(current.bins, bins, strict=True) if was)
+    return 0 < present - same < ONE_EVENT * present
 
 
 def _what(sample: Sample, evidence: Evidence) -> str:

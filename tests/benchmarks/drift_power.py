@@ -5,9 +5,9 @@
 25 numeric features (normal, skewed, uniform, whole numbers) and 5 categorical ones, one of them with
 categories of equal size. How well a change of 10 points is seen depends on how large the categories are that
 it concerns, so both are printed: between equals, and from the most frequent to the rarest. Behind each stands
-what theory allows: the power of the χ² test on exact shares at the level that 30 features at 5 % leave to
-one, and that of the best test there could be, which is told beforehand which two categories change. Nobody
-is: where the first is under the aim, the rows are too few for it.
+what theory allows: the power of the χ² test on exact shares at the level that 30 features at 5 % leave to one
+of the five categorical ones (see `weights_of`), and that of the best test there could be, which is told
+beforehand which two categories change. Nobody is: where the first is under the aim, the rows are too few.
 
 `flagged` is a window in which any of the 30 is flagged though nothing drifted; `confirmed` is the same one
 in 2 of 3 windows. Found is a drifted feature that is flagged. Exits with 1 where a figure misses its aim.
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.drift.significance import weights_of
 from pipelines.drift.verdicts import Options, Sample, judge
 from store.profile import FeatureProfile, count, profile_feature
 
@@ -92,7 +93,8 @@ def possible_power(changed: int, points: float, rows: int, n: int) -> tuple[floa
     now[1 if changed == OF_EIGHT else -1] += points
     pooled = (rows * was + n * now) / (rows + n)
     distance = n * rows / (n + rows) * float(((was - now) ** 2 / pooled).sum())
-    level, degrees = 0.05 / (N_NUMERIC + N_CATEGORICAL), len(was) - 1
+    weight = weights_of([False] * N_NUMERIC + [True] * N_CATEGORICAL)[-1]
+    level, degrees = 0.05 * weight / (N_NUMERIC + N_CATEGORICAL), len(was) - 1
     return (
         float(ncx2.sf(chi2.isf(level, degrees), degrees, distance)),
         float(norm.sf(norm.isf(level / 2) - distance**0.5)),

@@ -28,6 +28,7 @@ from pipelines.drift.significance import (
     share_drop,
     unseen_categories,
     unseen_rate,
+    weights_of,
 )
 from pipelines.drift.tails import (
     binomial_above,
@@ -115,6 +116,18 @@ def test_benjamini_hochberg() -> None:
     assert benjamini_hochberg(p) == pytest.approx(wanted, abs=1e-6)
     assert benjamini_hochberg(p[::-1]) == pytest.approx(wanted[::-1], abs=1e-6)
     assert benjamini_hochberg([]) == []
+
+
+def test_weights_move_the_level_between_features_and_add_nothing_to_it() -> None:
+    p = [0.001, 0.008, 0.039, 0.5]
+    assert benjamini_hochberg(p, [1.0] * 4) == benjamini_hochberg(p)
+    assert benjamini_hochberg(p, [0.5, 2.0, 0.5, 1.0]) == pytest.approx([0.008, 0.008, 0.104, 0.5])
+    for numbers, categories in ((25, 5), (5, 25), (1, 1), (29, 1), (1, 29)):
+        weights = weights_of([False] * numbers + [True] * categories)
+        assert sum(weights) == pytest.approx(numbers + categories)
+        assert 0.499 < weights[0] <= 1.0 <= weights[-1] <= 2.0
+    assert weights_of([True] * 3) == weights_of([False] * 3) == [1.0] * 3
+    assert weights_of([]) == []
 
 
 def test_a_drop_of_a_share() -> None:

@@ -228,6 +228,26 @@ def test_the_references_own_windows_raise_the_floor() -> None:
     assert judge([Sample(ordered, elsewhere)], Options())[0].severity == "critical"
 
 
+def test_a_holiday_where_the_reference_has_none_is_no_critical_drift_at_once() -> None:
+    """One event, of 48 rows: an alert needs a second window, as critical drift does not."""
+    never = profile_feature("holiday", "numeric", np.zeros(1700))
+    ordered = replace(never, own_windows=own_windows(never, np.zeros(1700)))
+    assert ordered.own_windows
+    day, half = np.zeros(500), np.zeros(500)
+    day[100:148], half[:250] = 1.0, 1.0
+
+    def severity(feature: Any, values: Any) -> str:
+        return judge([Sample(feature, count(feature, values))], Options())[0].severity
+
+    assert severity(never, day) == "critical"
+    assert severity(ordered, day) == "warning"
+    assert severity(ordered, half) == "critical"
+    one_class = profile_feature("kind", "categorical", ["work"] * 1700)
+    one_class = replace(one_class, own_windows=own_windows(one_class, ["work"] * 1700))
+    assert severity(one_class, ["work"] * 640 + ["holiday"] * 80) == "warning"
+    assert severity(one_class, ["holiday"] * 720) == "critical"
+
+
 def test_an_ordered_reference_without_seasons_has_hardly_a_floor() -> None:
     values = RNG.normal(0, 1, 10_000)
     feature = profile_feature("x", "numeric", values)
