@@ -282,24 +282,33 @@ def _migrate(connection: DuckDBPyConnection) -> None:
 
 @contextmanager
 def create_aside(layout: Layout) -> Iterator[DuckDBPyConnection]:
-    """Make a file with empty tables beside the real one, for `move_into_place`; a crash leaves nothing."""
+    """Make a file with empty tables beside the real one, for `move_into_place`; a failure leaves nothing."""
     import duckdb
 
     layout.ensure()
     new = _aside(layout)
     try:
-        for leftover in (new, wal_of(new)):
-            leftover.unlink(missing_ok=True)
-        connection = duckdb.connect(str(new), config=_WRITER_CONFIG)
+        _remove(new)  # of one that was killed
         try:
-            create_tables(connection)
-            yield connection
-        finally:
-            connection.close()
+            connection = duckdb.connect(str(new), config=_WRITER_CONFIG)
+            try:
+                create_tables(connection)
+                yield connection
+                connection.execute("CHECKPOINT")  # closing would swallow that the disk is full
+            finally:
+                connection.close()
+        except BaseException:
+            _remove(new)
+            raise
     except OSError as error:
         raise StorageError(f"cannot make {layout.predictions}: {error.strerror}", "Free the disk.") from error
     except duckdb.Error as error:
         raise explained(error, layout.predictions) from error
+
+
+def _remove(file: Path) -> None:
+    for leftover in (file, wal_of(file)):
+        leftover.unlink(missing_ok=True)
 
 
 def move_into_place(layout: Layout, *, replace: bool = False) -> None:

@@ -59,6 +59,8 @@ def export(
                 path.rename(folder / path.name)
     except (OSError, duckdb.Error) as error:
         text = str(error).split("\n")[0]
+        if "no space left" in text.lower():
+            text = "no space left on its disk"
         raise StorageError(
             f"cannot write {folder}: {text}", "Free the disk or name another folder."
         ) from error

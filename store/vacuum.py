@@ -68,6 +68,7 @@ def _copy(connection: DuckDBPyConnection, name: str, new: Path) -> None:
         connection.execute(f'INSERT INTO {table} FROM "{name}".main.{table}{order}')
     make_views(connection)
     connection.execute(f'USE "{name}"')
+    connection.execute("CHECKPOINT fresh")  # detaching would not say why it failed
     connection.execute("DETACH fresh")
 
 
