@@ -44,13 +44,17 @@ def learning_curves(
     steps, estimator = _unwrapped(model)
     found = {name: _thinned(values) for name, values in _kept(estimator).items()}
     if steps is not None and 1 < _iterations(estimator) <= _MOST_ITERATIONS:
+        from threadpoolctl import threadpool_limits
+
         rows = np.arange(len(X))
         if len(rows) > _MOST_ROWS:
             rows = np.sort(np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False))
         sample = X.iloc[rows].copy(deep=False)
         for step in steps:
             sample = step.transform(sample)
-        found[f"test_{metric}"] = list(_staged(estimator, sample, y[rows], task, classes, metric))
+        # A stage is too little work for threads: on a busy machine they wait for each other.
+        with threadpool_limits(1, user_api="openmp"):
+            found[f"test_{metric}"] = list(_staged(estimator, sample, y[rows], task, classes, metric))
     return {
         name: curve
         for name, curve in found.items()
