@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,10 @@ class Answers:
                 yield _numbers(table[:, place])
             end = "}"
         by_level = [f'{end},"confidence":"{level}"{origin}' for level in _LEVELS]
-        winning = table.max(axis=1)
+        # Column by column: along rows as short as these numpy takes ten times as long.
+        winning = reduce(np.maximum, table.T)
         levels = (winning >= MEDIUM).astype(np.intp) + (winning >= HIGH)
-        yield map(by_level.__getitem__, levels.tolist())
+        yield np.array(by_level, dtype=object).take(levels).tolist()
 
 
 def confidence(winning: float) -> str:

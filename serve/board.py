@@ -170,6 +170,9 @@ class Cell:
     def set(self, value: float) -> None:
         self._values[self._at] = value
 
+    def get(self) -> float:
+        return self._values[self._at]
+
 
 class Histogram:
     """How many observations fell between which bounds, and their sum."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("workbench.serve")
 
+_GARBAGE = 10_000
+"""How many containers have to pile up before the garbage collector looks for cycles among them: more than the
+lists of a thousand rows, which it would look through for nothing."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -380,6 +384,7 @@ def _settle_memory() -> None:
     took for a moment goes back to the system, which glibc alone keeps."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

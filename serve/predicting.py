@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +22,7 @@ from serve.hosting import ModelHost
 from serve.input_schema import Batch
 from serve.invocations import read_invocation, write_invocation
 from serve.lanes import Lane, ThreadLane, lane_to, predict
+from serve.paces import Paces
 from serve.problems import Problem
 from serve.request_body import read_body
 from serve.row_parts import read_rows
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INLINE_BYTES = 16_384
-"""A body up to this size is read on the event loop; a larger one in a thread, with all that follows."""
+"""A body up to this size is read on the event loop; a larger one in a thread, with all that follows, unless
+`serve.paces` has it stay."""
 _THREADS = 4
 
 
@@ -76,6 +78,7 @@ class Predictor:
         self._log = prediction_log
         self._log_waits = log_waits
         """Whether the log waits for the disk, which the event loop must not."""
+        self._paces = Paces(telemetry.tutorial_success.get)
         self._threads = DaemonThreads(_THREADS, "predict")
         self._batches = BatchDesk(self, settings, spill_folder)
         self._lanes: dict[str, tuple[ServedModel, Lane, Lane]] = {}
@@ -115,8 +118,10 @@ class Predictor:
             rows = read_rows(body, content_type, model.loaded.names)
             is_single = rows.is_single and not always_list
             if rows.columns is not None:
-                return model.schema.from_cells(rows.columns, rows.rows)
-            return model.schema.from_json(rows.rows, may_hold_booleans=rows.may_hold_booleans)
+                batch = model.schema.from_cells(rows.columns, rows.rows)
+            else:
+                batch = model.schema.from_json(rows.rows, may_hold_booleans=rows.may_hold_booleans)
+            return replace(batch, parsed=rows.rows)
 
         def write(outcome: Outcome) -> Response:
             answers = Answers(
@@ -134,26 +139,43 @@ class Predictor:
     async def answer(self, request: Request, model: ServedModel, read: Reader, write: Writer) -> Response:
         """Read the body, predict, log, and only then reply."""
         note_model(request.scope, model)
-        body = await read_body(request, self._settings.max_body, self._settings.timeout)
-        started = time.perf_counter()
+        with self._paces.asking():
+            body = await read_body(request, self._settings.max_body, self._settings.timeout)
+            started = time.perf_counter()
+            request_id = request_id_of(request)
+            if len(body) > INLINE_BYTES or self._log_waits:
+                return await self._answer_large(request, model, body, read, write, started)
+            with self._counting_problems(model):
+                batch = read(model, body)
+                lane = self._lane(model, batch)
+                if isinstance(lane, ThreadLane):
+                    predictions = await self._in_time(model, lane.predict(batch))
+                else:
+                    predictions = await lane.predict(batch)
+            return self._finish(model, batch, predictions, write, request_id, started)
+
+    async def _answer_large(
+        self, request: Request, model: ServedModel, body: bytes, read: Reader, write: Writer, started: float
+    ) -> Response:
+        """All in one go, in a thread or where it is."""
         request_id = request_id_of(request)
-        if len(body) > INLINE_BYTES or self._log_waits:
 
-            def work() -> Response:
-                with self._counting_problems(model):
-                    batch = read(model, body)
-                    predictions = predict(model, batch)
-                return self._finish(model, batch, predictions, write, request_id, started)
+        def work() -> tuple[Response, Batch]:
+            with self._counting_problems(model):
+                batch = read(model, body)
+                predictions = predict(model, batch)
+            return self._finish(model, batch, predictions, write, request_id, started), batch
 
-            return await self._in_time(model, asyncio.get_running_loop().run_in_executor(self._threads, work))
-        with self._counting_problems(model):
-            batch = read(model, body)
-            lane = self._lane(model, batch)
-            if isinstance(lane, ThreadLane):
-                predictions = await self._in_time(model, lane.predict(batch))
-            else:
-                predictions = await lane.predict(batch)
-        return self._finish(model, batch, predictions, write, request_id, started)
+        loop = asyncio.get_running_loop()
+        kind = (request.scope.get("endpoint"), model.name)
+        if not self._log_waits and self._paces.allow(kind, model, len(body)):
+            response, batch = work()
+        else:
+            response, batch = await self._in_time(model, loop.run_in_executor(self._threads, work))
+        # The numbers of a thousand rows take as long to throw away as they took to log: answer first.
+        loop.call_soon(_throw_away, batch)
+        self._paces.note(kind, model, len(body), time.perf_counter() - started)
+        return response
 
     def _lane(self, model: ServedModel, batch: Batch) -> Lane:
         found = self._lanes.get(model.name)
@@ -227,7 +249,8 @@ class Predictor:
         if self._log is None:
             return [None] * batch.n_rows
         ids = new_prediction_ids(batch.n_rows)
-        probability, probabilities = predictions.probability, predictions.probabilities
+        probability: Any = predictions.probability
+        probabilities: Any = predictions.probabilities
         is_logged = self._log.append(
             model=model.name,
             version=model.version,
@@ -249,3 +272,7 @@ class Predictor:
             self._telemetry.lost_rows.inc(batch.n_rows)
             return [None] * batch.n_rows
         return ids
+
+
+def _throw_away(_batch: Batch) -> None:
+    """Called with what nobody else refers to."""
