@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command line."""
-    from workbench.cli import run
-
+    try:
+        from workbench.cli import run
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()
 
 

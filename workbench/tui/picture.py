@@ -42,6 +42,8 @@ async def draw(place: Path, picture: Path, size: tuple[int, int], keys: Sequence
 
 
 def main() -> None:
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     place, picture, *rest = sys.argv[1:]
     size = SIZE
     if rest and rest[0][:1].isdigit() and "x" in rest[0]:
