@@ -252,7 +252,7 @@ def sentence(one: Mapping[str, Any], report: Report) -> str:
     if severity == "insufficient":
         return f"{name} is not judged: {one['reason']}."
     if report["method"] == "classic":
-        return f"{name} is {severity} by the classic rules: {one['reason']}."
+        return f"{name} is {severity} by the classic rules: {one['reason'].removesuffix(' (classic rules)')}."
     if one["p_adjusted"] is None:
         return f"{name} is {severity}: {one['reason']}."
     tests = " and ".join(TEST_NAMES.get(test["name"], test["name"]) for test in one["tests"])

@@ -192,7 +192,8 @@ def reports_of(
     from store.errors import NotFoundError, UsageError
     from store.slices import Segment
     from workbench.logged_roles import chosen_role, logged_roles, with_other_roles
-    from workbench.monitoring import Monitor
+    from workbench.monitor_notes import with_unknown_columns
+    from workbench.monitoring import Monitor, monitor_settings
 
     if segment is not None and "=" not in segment:
         raise UsageError(
@@ -211,7 +212,12 @@ def reports_of(
         raise NotFoundError(
             f"no model in service has answered as {role}", "Roles: champion, challenger, batch."
         )
-    reports = [watch.current(key, window=window, segment=part) for key in chosen]
+    reports = [
+        with_unknown_columns(
+            watch.current(key, window=window, segment=part), monitor_settings(invocation.project, key.model)
+        )
+        for key in chosen
+    ]
     return [with_other_roles(report, logged) for report in reports]
 
 
