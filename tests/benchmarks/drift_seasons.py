@@ -11,6 +11,9 @@ Rows of one week are no independent witnesses of a season. So behind each turn s
 p of a t test on the mean temperature of the first three weeks against those of the reference, told beforehand
 which of the nine features to look at. Where that is no news, no honest alarm can come of three weeks.
 Exits with 1 where held-out days are an alarm.
+
+At most a third of a season is held out. Of every other week held out, the six weeks left are too few to know
+how much weeks differ: in 2 of those 8 splits (a week of summer, the first ones of autumn) there are alarms.
 """
 
 from __future__ import annotations
