@@ -26,6 +26,7 @@ def forest_plan(estimator: Any, trees: Sequence[Any], *, takes_missing: bool = F
     nodes = _Trees(trees)
     is_regression = not hasattr(estimator, "classes_")
     n_values = nodes.value.shape[1]
+    first_feature = _first_feature(trees)
     by_class = [np.ascontiguousarray(nodes.value[:, column]) for column in range(n_values)]
 
     def few(rows: np.ndarray) -> np.ndarray:
@@ -35,8 +36,7 @@ def forest_plan(estimator: Any, trees: Sequence[Any], *, takes_missing: bool = F
 
     def many(rows: np.ndarray) -> np.ndarray:
         total = np.empty((len(rows), n_values))
-        # Rows that are alike go down alike, one after the other: the processor foresees their way.
-        order = rows[:, nodes.first_feature].argsort()
+        order = rows[:, first_feature].argsort()
         for start in range(0, len(rows), _BLOCK_ROWS):
             block = order[start : start + _BLOCK_ROWS]
             leaves = nodes.leaves_of_many(rows[block])
@@ -72,6 +72,7 @@ def boosting_plan(estimator: Any) -> Plan | None:
     width = _width(estimator, stages.ravel())
     if width is None:
         return None
+    first_feature = _first_feature(stages.ravel())
     start = estimator._raw_predict_init(np.zeros((1, width), dtype=np.float32))[0]
     is_regression = not hasattr(estimator, "classes_")
     probabilities = None if is_regression else estimator._loss.predict_proba
@@ -82,7 +83,13 @@ def boosting_plan(estimator: Any) -> Plan | None:
             return None
         raw = np.empty((len(rows), len(start)))
         raw[:] = start
-        predict_stages(stages, rows, rate, raw)
+        if len(rows) <= MOST_ROWS:
+            predict_stages(stages, rows, rate, raw)
+        else:
+            order = rows[:, first_feature].argsort()
+            ordered = raw[order]
+            predict_stages(stages, rows[order], rate, ordered)
+            raw[order] = ordered
         if probabilities is None:
             return Answer(raw[:, 0])
         if len(start) == 1:
@@ -90,6 +97,14 @@ def boosting_plan(estimator: Any) -> Plan | None:
         return Answer(probabilities(raw), raw.argmax(axis=1))
 
     return plan
+
+
+def _first_feature(trees: Sequence[Any]) -> int:
+    """What most trees ask of a row first. In its order rows that are alike go down alike, one after another:
+    the processor foresees their way."""
+    import numpy as np
+
+    return int(np.bincount([max(int(tree.tree_.feature[0]), 0) for tree in trees]).argmax())
 
 
 def _width(estimator: Any, trees: Sequence[Any]) -> int | None:
@@ -122,8 +137,6 @@ class _Trees:
         self.roots = starts.astype(np.intp)
         self.depth = max(part.max_depth for part in parts)
         self.feature = np.concatenate([np.maximum(part.feature, 0) for part in parts]).astype(np.intp)
-        self.first_feature = int(np.bincount(self.feature[self.roots]).argmax())
-        """What most trees ask of a row first."""
         self.threshold = np.concatenate([part.threshold for part in parts])
         self.missing_goes_right = ~np.concatenate([part.missing_go_to_left for part in parts]).astype(bool)
         self.value = np.concatenate([part.value[:, 0, :] for part in parts])
