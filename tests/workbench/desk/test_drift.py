@@ -10,12 +10,16 @@ import pytest
 
 from store.alerts import get_alert
 from store.findings import Finding
+from store.slices import Key
 from workbench.desk.desk import Desk, open_desk
 from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, _chosen
 from workbench.desk.drift_picture import distribution, over_time, pictured
 from workbench.desk.drift_rows import DriftRow, rows_of
 from workbench.desk.drift_words import spelled
 from workbench.desk.place import find_place
+from workbench.monitoring import Monitor
+from workbench.report_page import project_page
+from workbench.settings import load_project
 
 NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -109,6 +113,8 @@ def test_what_all_came_at_once_is_drawn_by_rows(drifting: Any) -> None:
     assert trend[0] is not None
     assert trend[-1] is not None
     assert trend[0] < 0.1 < trend[-1]
+    report = Monitor(drifting.root).current(Key("bikes", 1), now=NOON + timedelta(minutes=1))
+    assert "4 windows from 2026-05-02 11:56" in project_page(load_project(drifting.root), report)
 
 
 def test_another_window_and_a_segment_are_judged_when_asked_for(drifting: Any) -> None:
