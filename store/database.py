@@ -140,6 +140,13 @@ os.register_at_fork(after_in_child=_one_at_a_time.start_anew)
 
 
 @contextmanager
+def alone_in_process(timeout_s: float) -> Iterator[None]:
+    """While this thread opens the file by other means: closing it would end the locks of other threads."""
+    with _one_at_a_time.turn(timeout_s):
+        yield
+
+
+@contextmanager
 def writing(layout: Layout, *, timeout_s: float = 5.0) -> Iterator[DuckDBPyConnection]:
     """Open the file to write, creating it where there is none; for the fold, and always briefly.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.archive import has_archive, read_archive
-from store.database import create_aside, move_into_place, wal_of, writing
+from store.database import alone_in_process, create_aside, move_into_place, wal_of, writing
 from store.errors import StorageError
 from store.journal import append_event
 from store.layout import Layout
@@ -56,7 +56,8 @@ def rebuild(layout: Layout, reason: str) -> Rebuilt:
             predictions += rows.n_predictions
             feedback += rows.n_feedback
         if layout.predictions.exists():
-            saved = salvage(connection, layout.predictions, layout, insert)
+            with alone_in_process(timeout_s=10.0):
+                saved = salvage(connection, layout.predictions, layout, insert)
         ((oldest,),) = connection.execute("SELECT min(predicted_at) FROM predictions").fetchall()
     kept = _keep(layout)
     move_into_place(layout, replace=True)

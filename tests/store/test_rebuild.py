@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,13 @@ import numpy as np
 import pytest
 
 from store.archive import day_folders, keep_archive, read_archive
-from store.database import wal_of
+from store.database import HeldError, reading, wal_of
 from store.errors import BusyError, StorageError
 from store.fold import fold, rebuild_now
 from store.layout import Layout
 from store.log import PredictionLog
 from store.predictions import PredictionReader
+from store.salvage import salvage
 from store.settings import StoreSettings
 from store.stats import check
 from store.vacuum import vacuum
@@ -175,6 +177,32 @@ def test_somebody_elses_file_is_told_from_ours(layout: Layout) -> None:
         connection.execute("CREATE TABLE meta (a INTEGER)")
     with pytest.raises(StorageError, match="no prediction log of workbench"):
         PredictionReader(layout).counts()
+
+
+def test_other_threads_keep_their_locks_while_the_old_file_is_read(
+    layout: Layout, log_bikes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A POSIX lock ends when its process closes any descriptor of the file."""
+    ids = fold_some(layout, log_bikes)
+    refused: list[HeldError] = []
+
+    def read_meanwhile(*arguments: Any) -> Any:
+        def read() -> None:
+            try:
+                with reading(layout, timeout_s=0):
+                    pass
+            except HeldError as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+        return salvage(*arguments)
+
+    monkeypatch.setattr("store.rebuild.salvage", read_meanwhile)
+    rebuild_now(layout)
+    assert len(refused) == 1
+    assert stored(layout) == Counter(ids)
 
 
 UPKEEP = """
