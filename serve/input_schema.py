@@ -14,6 +14,7 @@ import numpy as np
 
 from serve.fields import Field, MismatchError
 from serve.problems import MOST_ERRORS, Problem, shown
+from store.frame_encoder import PlainRows
 from store.frames import build_frame
 from store.log import FeatureSchema
 
@@ -248,12 +249,11 @@ class InputSchema:
         categorical = [[_as_text(row[i]) for i in self._categorical_at] for row in table]
         if self._encode is not None:
             encoded = self._encode(table)
-            if encoded is not None:
-                return Batch(len(table), encoded, _for_log(numeric), categorical)
+            rows = PlainRows(table) if encoded is None else encoded
+            return Batch(len(table), rows, _for_log(numeric), categorical, is_slow=encoded is None)
         if self._needs_frame:
             values = {name: [row[i] for row in table] for i, name in enumerate(self._names)}
-            frame = build_frame(self.columns, values)
-            return Batch(len(table), frame, _for_log(numeric), categorical, is_slow=self._encode is not None)
+            return Batch(len(table), build_frame(self.columns, values), _for_log(numeric), categorical)
         return Batch(len(table), self._for_model(numeric), _for_log(numeric), categorical)
 
     def _for_model(self, X: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 
 from serve.problems import Problem
 from serve.served_model import SLOW_ROW_MS, ServedModel
-from store.frame_encoder import EncodedRows
+from store.frame_encoder import EncodedRows, PlainRows
 
 if TYPE_CHECKING:
     from serve.input_schema import Batch
@@ -181,6 +181,8 @@ def _merged(batches: Sequence[Batch]) -> Batch | None:
         return None
     inputs = [batch.model_input for batch in batches]
     if any(type(rows) is not type(first.model_input) for rows in inputs):
+        return None
+    if isinstance(first.model_input, PlainRows):
         return None
     n_rows = sum(batch.n_rows for batch in batches)
     if isinstance(first.model_input, EncodedRows):

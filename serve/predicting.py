@@ -160,16 +160,21 @@ class Predictor:
         """All in one go, in a thread or where it is."""
         request_id = request_id_of(request)
 
-        def work() -> tuple[Response, Batch]:
+        def work(checked: Batch | None = None) -> tuple[Response, Batch]:
             with self._counting_problems(model):
-                batch = read(model, body)
+                batch = read(model, body) if checked is None else checked
                 predictions = predict(model, batch)
             return self._finish(model, batch, predictions, write, request_id, started), batch
 
         loop = asyncio.get_running_loop()
         kind = (request.scope.get("endpoint"), model.name)
         if not self._log_waits and self._paces.allow(kind, model, len(body)):
-            response, batch = work()
+            with self._counting_problems(model):
+                batch = read(model, body)
+            if batch.is_slow:
+                response, batch = await self._in_time(model, loop.run_in_executor(self._threads, work, batch))
+            else:
+                response, batch = work(batch)
         else:
             response, batch = await self._in_time(model, loop.run_in_executor(self._threads, work))
         # The numbers of a thousand rows take as long to throw away as they took to log: answer first.

@@ -40,6 +40,19 @@ class EncodedRows:
 
 
 @dataclass(frozen=True)
+class PlainRows:
+    """Checked rows of which a frame is made where they are predicted."""
+
+    rows: Sequence[Row]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> PlainRows:
+        return PlainRows(self.rows[part])
+
+
+@dataclass(frozen=True)
 class Numbers:
     """Columns of numbers that go through steps together."""
 

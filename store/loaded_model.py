@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from store.errors import ModelLoadError
 from store.estimator_parts import forget_column_names, last_step, needs_column_names
-from store.frame_encoder import EncodedRows
+from store.frame_encoder import EncodedRows, PlainRows
 from store.model_files import ColumnSpec, ModelFile
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class LoadedModel:
         return tuple(column.name for column in self.columns)
 
     def predict(self, X: Any) -> Predictions:
-        """Predict an array of shape (n_rows, n_features) in the order of `columns`, a frame that has them, or
-        rows that `frame_plan` has encoded.
+        """Predict an array of shape (n_rows, n_features) in the order of `columns`, a frame that has them,
+        rows of their values, or rows that `frame_plan` has encoded.
 
         Exceptions of the estimator pass through.
         """
@@ -127,6 +127,11 @@ class LoadedModel:
         return probabilities[:, 1] if probabilities.shape[1] == 2 else None
 
     def _in_shape(self, X: Any) -> Any:
+        if isinstance(X, PlainRows):
+            from store.frames import build_frame
+
+            values = {c.name: [row[i] for row in X.rows] for i, c in enumerate(self.columns)}
+            return build_frame(self.columns, values)
         is_frame = hasattr(X, "columns")
         if self.needs_frame:
             if is_frame:
