@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-from store.records import BLOCK, OF_DOUBLES, class_numbers, class_text, numbers
+from store.records import BASE64, BLOCK, OF_DOUBLES, class_numbers, class_text, numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,7 +171,10 @@ def _unpacked(
 ) -> dict[str, tuple[bytes, int]]:
     """The columns in the lines' blocks: the bytes of their numbers, and how many a row has, 0 for no list."""
     named = records[0].get(BLOCK, [])
-    if any(record.get(BLOCK, []) != named for record in records):
+    if BASE64 in records[0]:
+        blocks = [a2b_base64(record[BASE64]) for record in records]
+        named = [("x", len(blocks[0]) // (8 * counts[0]))] if counts[0] else []
+    elif any(record.get(BLOCK, []) != named for record in records):
         raise ValueError("columns of different width")
     if any((width > 0) != (OF_DOUBLES[key] == 2) for key, width in named):
         raise ValueError("a list of no numbers, or a number that is a list")

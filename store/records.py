@@ -29,6 +29,8 @@ Kind = Literal["numeric", "categorical"]
 MAX_ROWS = 1_000
 BLOCK = "b"
 """The key that names the columns whose numbers are bytes."""
+BASE64 = "x64"
+"""The key of the numeric features as bytes in base64, in lines of earlier versions."""
 OF_DOUBLES = {"x": 2, "y": 1, "p": 1, "ps": 2}
 """The columns that can be bytes, and how many dimensions each has."""
 _BY_ROW = {

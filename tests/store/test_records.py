@@ -130,6 +130,12 @@ def test_arrays_of_doubles_come_back_bit_for_bit(
     assert [row["probabilities"] for row in found] == [without_nan(row) for row in expected[:, :2]]
 
 
+def test_lines_of_earlier_versions_have_their_numbers_in_base64() -> None:
+    found = rows_of([BLOCK_OF_ONE + b'"x64":"AAAAAAAA8D8AAAAAAAAAQA=="}'] * 2)
+
+    assert [row["numeric"] for row in found] == [[1.0, 2.0]] * 2
+
+
 def without_nan(values: Any) -> list[float | None]:
     return [None if math.isnan(value) else value for value in values]
 
@@ -284,6 +290,8 @@ BLOCK_OF_ONE = b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a"],"y"
         b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":0,"r":"","i":["a","b"],"y":[1]}',
         b'{"k":"p","m":"m","v":"x","s":"s","t":0,"l":0,"r":"","i":["a"],"y":[1]}',
         b'{"k":"p","m":"m","v":1,"s":"s","t":0,"l":[0],"r":"","i":["a","b"],"y":[1,2]}',
+        BLOCK_OF_ONE + b'"x64":"AAAAAAAA8D8AAAAAAA=="}',
+        BLOCK_OF_ONE + b'"x64":7}',
         BLOCK_OF_ONE + b'"b":[["x",1]]}\n' + bytes(16),
         BLOCK_OF_ONE + b'"b":[["x",1]]}',
         BLOCK_OF_ONE + b'"b":[["x",0]]}\n' + bytes(8),
