@@ -23,6 +23,11 @@ def array_step(transformer: Any) -> Step | None:
     return None
 
 
+def is_scaler(transformer: Any) -> bool:
+    """Whether it only shifts and scales: what overflows in it is infinite or NaN from then on."""
+    return any(is_transformer_of(transformer, name) for name in _SCALERS)
+
+
 def calling_step(transformer: Any) -> Step | None:
     """A step that calls scikit-learn's own transformer on the array; None for one that needs a frame."""
     import numpy as np
@@ -150,3 +155,4 @@ _MAKERS: dict[str, Callable[[Any], Step | None]] = {
     "MaxAbsScaler": _max_abs,
     "FunctionTransformer": _function,
 }
+_SCALERS = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")

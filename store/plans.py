@@ -52,7 +52,8 @@ def make_plan(model: LoadedModel) -> Plan | None:
 def unverified_plan(model: LoadedModel) -> Plan | None:
     """The plan of a model that takes an array, for what has agreed with it before."""
     steps = _steps(model.estimator)
-    return _prepared(steps[:-1], _final_plan(steps[-1], is_sparse=type(model.estimator) is SparseInput))
+    final = _final_plan(steps[-1], is_sparse=type(model.estimator) is SparseInput)
+    return _prepared(steps[:-1], final, refuses_infinity=hasattr(steps[-1], "coef_"))
 
 
 class SparseInput:
@@ -102,17 +103,30 @@ def _steps(estimator: Any) -> list[Any]:
     return [estimator]
 
 
-def _prepared(transformers: Sequence[Any], final: Plan | None) -> Plan | None:
-    """The plan of the last step after transformers of numbers."""
+def _prepared(
+    transformers: Sequence[Any], final: Plan | None, *, refuses_infinity: bool = False
+) -> Plan | None:
+    """The plan of the last step, which may itself refuse infinity, after transformers of numbers."""
     if final is None or not transformers:
         return final
     from store.frame_encoder import through
-    from store.frame_steps import array_step
+    from store.frame_steps import array_step, is_scaler
 
     found = [array_step(transformer) for transformer in transformers]
     steps = [step for step in found if step is not None]
     if len(steps) < len(found):
         return None
+
+    if refuses_infinity and all(map(is_scaler, transformers)):
+        # What scaling brings out of range stays so until the last step refuses it: no other check is needed.
+        def scaled(X: np.ndarray) -> Answer | None:
+            found: np.ndarray | None = X
+            for step in steps:
+                if found is not None:
+                    found = step(found)
+            return None if found is None else final(found)
+
+        return scaled
 
     def plan(X: np.ndarray) -> Answer | None:
         prepared = through(steps, X)

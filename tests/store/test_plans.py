@@ -147,8 +147,29 @@ def test_what_scikit_learn_treats_otherwise_is_left_to_it(models: Any, name: str
     rows = X[:2].copy()
     rows[0, 0] = value
     answer = plan(rows)
-    ways = {"forest": [np.nan], "histogram": [np.nan, np.inf, 1e300], "scaled logistic": [], "boosting": []}
+    ways = {
+        "forest": [np.nan],
+        "histogram": [np.nan, np.inf, 1e300],
+        "scaled logistic": [1e300],
+        "boosting": [],
+    }
     assert (answer is not None) == any(value is known for known in ways[name])
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_what_scaling_brings_out_of_range_is_left_to_scikit_learn(models: Any) -> None:
+    model = loaded(make_pipeline(StandardScaler(), LogisticRegression()).fit(X / 1e3, LABELS["two classes"]))
+    model.plan = plan = make_plan(model)
+    assert plan is not None
+    rows = X[:2].copy()
+    rows[0, 0] = 1e300
+    planned = answers(model, rows)
+    model.plan = None
+    assert planned == answers(model, rows)
+    rows[0, 0] = 1.7e308
+    assert plan(rows) is None
+    with pytest.raises(ValueError, match="infinity"):
+        model.predict(rows)
 
 
 @pytest.mark.parametrize(
