@@ -105,6 +105,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._stop_timer()
 
+    def answer_for_the_last_time(self) -> None:
+        """Tell the client that no answer follows the one that it waits for, if it does."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
     def retire(self) -> None:
         """Close it, unless a request is coming or being answered: then with the answer."""
         if not (self._is_in_head and self._head_bytes):

@@ -157,6 +157,8 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         cast("Any", self.config.http_protocol_class).is_retiring = True
+        for connection in self.server_state.connections:
+            cast("HttpProtocol", connection).answer_for_the_last_time()
 
         def close_idle() -> None:
             for connection in list(self.server_state.connections):

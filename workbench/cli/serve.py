@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,9 +106,10 @@ def _announce(server: ServerInfo) -> None:
     from workbench.output import say
 
     documentation = f" (its documentation: {server.url}/docs)" if server.port else ""
-    say(f"Serving on {server.url}{documentation}. ctrl-C ends it.")
-    if server.admin_url is not None:
-        say(f"/admin and /metrics are at {server.admin_url}.")
+    with suppress(OSError):  # a terminal that is gone in this moment says so by a signal
+        say(f"Serving on {server.url}{documentation}. ctrl-C ends it.")
+        if server.admin_url is not None:
+            say(f"/admin and /metrics are at {server.admin_url}.")
 
 
 def _show_key(secret: str) -> None:
