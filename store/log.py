@@ -17,7 +17,7 @@ from store.records import (
     encode_predictions,
     encode_schema,
 )
-from store.segments import frame
+from store.segments import frame, frame_pieces
 from store.settings import StoreSettings
 from store.spool import SpoolWriter
 
@@ -84,7 +84,8 @@ class PredictionLog:
                 latency_ms=latency_ms,
                 request_id=request_id,
             )
-            self.spool.append([frame(payload) for payload in payloads], prepared.declaration)
+            lines = [part for pieces in payloads for part in frame_pieces(*pieces)]
+            self.spool.append(lines, prepared.declaration)
         except _FAILURES as error:
             return self.failed(len(prediction_ids), error)
         self.problem = None
@@ -171,7 +172,7 @@ class RequestLog:
                 latency_ms=latencies_ms,
                 request_id=request_ids,
             )
-            log.spool.append([frame(payload) for payload in payloads], prepared.declaration)
+            log.spool.append([frame(b"".join(pieces)) for pieces in payloads], prepared.declaration)
         except _FAILURES as error:
             return log.failed(len(prediction_ids), error)
         log.problem = None

@@ -102,10 +102,11 @@ def encode_predictions(
     categorical: Sequence[Sequence[str | None]] | None,
     latency_ms: float | list[float],
     request_id: str | list[str],
-) -> list[bytes]:
+) -> list[list[Any]]:
     """The payloads of one request, or of several of one row each, whose latencies and ids are lists.
 
-    The time may be in microseconds since 1970; arrays may be numpy's. Raises TypeError or ValueError.
+    Each is in pieces that follow each other, bytes or arrays of them: long ones are costly to copy. The time
+    may be in microseconds since 1970; arrays may be numpy's. Raises TypeError or ValueError.
     """
     n_rows = len(prediction_ids)
     record: dict[str, Any] = {
@@ -219,7 +220,7 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _payload(origin: bytes, record: dict[str, Any]) -> bytes:
+def _payload(origin: bytes, record: dict[str, Any]) -> list[Any]:
     """A record as JSON and its block; what isn't finite among JSON's numbers would be null and is marked."""
     block = _take_block(record) if _IS_LITTLE else []
     try:
@@ -232,12 +233,7 @@ def _payload(origin: bytes, record: dict[str, Any]) -> bytes:
             if key in record:
                 _put_numbers(record, key, record[key])
         text = _dump(record)
-    if not block:
-        return origin + text[1:]
-    try:
-        return b"".join([origin, text[1:], b"\n", *block])
-    except (BufferError, TypeError):  # not in one piece, row by row
-        return b"".join([origin, text[1:], b"\n", *map(bytes, block)])
+    return [origin, text[1:], b"\n", *block] if block else [origin, text[1:]]
 
 
 def _take_block(record: dict[str, Any]) -> list[Any]:
@@ -258,7 +254,7 @@ def _take_block(record: dict[str, Any]) -> list[Any]:
             value = value.astype("<f8")
         if n_dimensions == 2:
             names.append((key, shape[1]))
-            block.append(value)
+            block.append(value if value.flags.c_contiguous else value.copy())
         else:
             names.append((key, 0))
             block.append(value.tobytes())  # small, and often every other number of something else

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 SUFFIX = ".seg"
@@ -23,8 +24,19 @@ def frame(payload: bytes) -> bytes:
     """`payload` as a line of the spool."""
     head = payload.find(b"\n")
     length = b"" if head < 0 else b"+%x" % (len(payload) - head - 1)
-    # Joined: putting a long payload into a format costs more than its checksum and its writing.
     return b"".join((b"%08x%b " % (crc32(payload), length), payload, b"\n"))
+
+
+def frame_pieces(origin: bytes, text: bytes, *block: Any) -> list[Any]:
+    """The same of a payload in pieces: its head in two, and the newline and the arrays after it."""
+    checksum = crc32(text, crc32(origin))
+    if not block:
+        return [b"%08x " % checksum, origin, text, b"\n"]
+    parts = [memoryview(part).cast("B") for part in block]
+    for part in parts:
+        checksum = crc32(part, checksum)
+    length = sum(map(len, parts)) - 1
+    return [b"%08x+%x " % (checksum, length), origin, text, *parts, b"\n"]
 
 
 @dataclass

@@ -45,7 +45,7 @@ def encode(n_rows: int, **changes: Any) -> list[bytes]:
     }
     values |= changes
     about = {name: values.pop(name) for name in ("model", "version", "schema_id", "role", "classes")}
-    return encode_predictions(encode_origin(**about), **values)
+    return [b"".join(pieces) for pieces in encode_predictions(encode_origin(**about), **values)]
 
 
 def rows_of(payloads: list[bytes]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.segments import Chunk, frame, read_chunks
+from store.segments import Chunk, frame, frame_pieces, read_chunks
 
 # Some are a line of text, some have a block, and a block may look like lines itself.
 payloads = st.one_of(
@@ -43,6 +43,14 @@ def test_what_was_framed_comes_back(path: Path, lines: list[bytes], chunk_bytes:
 
     assert payloads_of(chunks) == lines
     assert [chunk.damaged for chunk in chunks] == [[]] * len(chunks)
+
+
+@given(st.binary(max_size=20), st.binary(max_size=20), st.lists(st.binary(max_size=20), max_size=3))
+def test_pieces_make_the_same_line(origin: bytes, text: bytes, parts: list[bytes]) -> None:
+    head = [piece.replace(b"\n", b"") for piece in (origin, text)]
+    block = [b"\n", *parts] if parts else []
+
+    assert b"".join(frame_pieces(*head, *block)) == frame(b"".join([*head, *block]))
 
 
 @given(few, st.data())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from store import spool
-from store.segments import frame, list_segments, lock_if_complete, read_chunks
+from store.segments import frame, frame_pieces, list_segments, lock_if_complete, read_chunks
 from store.spool import SpoolWriter
 
 
@@ -30,6 +30,17 @@ def test_a_writer_holds_its_segment_until_it_closes(tmp_path: Path) -> None:
     descriptor = lock_if_complete(segment)
     assert descriptor is not None
     os.close(descriptor)
+
+
+def test_long_lines_in_pieces_and_short_ones_follow_each_other(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path)
+    long = [b"{}", b"", b"\n", bytes(100_000)]
+    writer.append(frame_pieces(*long), [("schema", frame(b"schema"))])
+    writer.append(frame_pieces(b"short", b""))
+    writer.append([piece for _ in range(200) for piece in frame_pieces(*long)])
+    writer.close()
+
+    assert contents(tmp_path) == [b"schema", b"".join(long), b"short", *[b"".join(long)] * 200]
 
 
 def test_nothing_is_made_before_the_first_line(tmp_path: Path) -> None:
