@@ -109,7 +109,7 @@ class FoldingLog:
         if clerk.is_closing:
             return
         if trouble is not None and trouble != self._said:
-            log.warning("predictions stay in the spool for now: %s", trouble)
+            log.warning("predictions stay in the spool until a fold succeeds: %s", trouble)
         self._said = trouble
         try:
             clerk.look_beside()

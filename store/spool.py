@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from store.beside import flush
 from store.ids import new_prediction_ids
 from store.segments import SUFFIX
 
@@ -173,7 +174,7 @@ class SpoolWriter:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             new.rename(new.with_suffix(SUFFIX))
             if self._fsync:
-                _flush_folder(self._folder)
+                flush(self._folder)
         except OSError:
             os.close(descriptor)
             raise
@@ -219,11 +220,3 @@ def flush_to_disk(descriptor: int) -> None:
         fcntl.fcntl(descriptor, full_flush)
     else:
         os.fdatasync(descriptor)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

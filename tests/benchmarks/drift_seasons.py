@@ -18,34 +18,23 @@ how much weeks differ: in 2 of those 8 splits (a week of summer, the first ones 
 
 from __future__ import annotations
 
-import csv
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import workbench
-from pipelines.drift.own_reference import own_windows
 from pipelines.drift.persistence import Verdict, decide
 from pipelines.drift.verdicts import Options, Sample, judge
 from pipelines.drift.windows import Window, extended
 from store.findings import Finding
-from store.profile import FeatureProfile, count, profile_feature
+from store.profile import FeatureProfile, count
+from tests.pipelines.rentals import SEASONS, Rentals
 
-DATA = Path(workbench.__file__).parent / "demo" / "data" / "bikes"
 FEATURES = ("hr", "weekday", "workingday", "holiday", "weathersit", "temp", "atemp", "hum", "windspeed")
-SEASONS = {
-    "winter": range(1, 80),
-    "spring": range(80, 172),
-    "summer": range(172, 266),
-    "autumn": range(266, 355),
-}
 TURNS = (("winter", "spring"), ("spring", "summer"), ("summer", "autumn"))
 LENGTHS = (168, 240, 336, 500, 720, "day", "week")
 WEEK_ROWS = 168
@@ -54,27 +43,7 @@ Length = int | str
 Split = Callable[[Sequence[int]], list[int]]
 
 
-class Rentals:
-    def __init__(self) -> None:
-        rows: list[dict[str, str]] = []
-        for path in sorted(DATA.glob("*.csv")):
-            with path.open(encoding="utf-8", newline="") as file:
-                rows.extend(csv.DictReader(file))
-        self.day = np.array([int(row["day"]) for row in rows])
-        self.columns: dict[str, Any] = {}
-        for name in FEATURES:
-            values = np.array([row[name] for row in rows])
-            self.columns[name] = values if name == "weathersit" else values.astype(float)
-
-    def reference(self, days: Sequence[int]) -> list[FeatureProfile]:
-        chosen = np.isin(self.day, days)
-        found = []
-        for name in FEATURES:
-            values = self.columns[name][chosen]
-            feature = profile_feature(name, "categorical" if name == "weathersit" else "numeric", values)
-            found.append(replace(feature, own_windows=own_windows(feature, values)))
-        return found
-
+class Judged(Rentals):
     def stretches(self, days: Sequence[int], length: Length) -> Iterator[Any]:
         """Places of the rows of consecutive windows; held-out days follow each other without a gap."""
         rows = np.flatnonzero(np.isin(self.day, days))
@@ -148,7 +117,7 @@ def shown(firsts: Sequence[int | None]) -> str:
 
 def main() -> int:
     started = time.perf_counter()
-    rentals = Rentals()
+    rentals = Judged(FEATURES)
     windows, false = dict.fromkeys(LENGTHS, 0), dict.fromkeys(LENGTHS, 0)
     firsts: dict[tuple[str, Length], list[int | None]] = {}
     told: dict[str, list[float]] = {}

@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import workbench
-from pipelines.drift.own_reference import own_windows
 from pipelines.drift.persistence import decide
 from pipelines.drift.verdicts import Options, Sample, judge
 from store.findings import Finding
-from store.profile import FeatureProfile, count, profile_feature
+from store.profile import FeatureProfile, count
+from tests.pipelines.rentals import SEASONS, Rentals
 
-DATA = Path(workbench.__file__).parent / "demo" / "data" / "bikes"
 FEATURES = ("hr", "weekday", "workingday", "weathersit", "temp", "atemp", "hum", "windspeed")
-SEASONS = {
-    "winter": range(1, 80),
-    "spring": range(80, 172),
-    "summer": range(172, 266),
-    "autumn": range(266, 355),
-}
 WINDOW = 500
 
 
-class Rentals:
-    def __init__(self) -> None:
-        rows: list[dict[str, str]] = []
-        for path in sorted(DATA.glob("*.csv")):
-            with path.open(encoding="utf-8", newline="") as file:
-                rows.extend(csv.DictReader(file))
-        self.day = np.array([int(row["day"]) for row in rows])
-        self.columns: dict[str, Any] = {}
-        for name in FEATURES:
-            values = np.array([row[name] for row in rows])
-            self.columns[name] = values if name == "weathersit" else values.astype(float)
-
-    def profile(self, days: list[int]) -> list[FeatureProfile]:
-        """Features of an ordered reference."""
-        chosen = np.isin(self.day, days)
-        found = []
-        for name in FEATURES:
-            values = self.columns[name][chosen]
-            feature = profile_feature(name, "categorical" if name == "weathersit" else "numeric", values)
-            found.append(replace(feature, own_windows=own_windows(feature, values)))
-        return found
-
+class Judged(Rentals):
     def alarms(
         self, features: list[FeatureProfile], days: list[int], patience: int = 2, window: int = WINDOW
     ) -> list[set[str]]:
@@ -80,8 +49,8 @@ class Rentals:
 
 
 @pytest.fixture(scope="module")
-def rentals() -> Rentals:
-    return Rentals()
+def rentals() -> Judged:
+    return Judged(FEATURES)
 
 
 def split(season: str) -> tuple[list[int], list[int]]:
@@ -93,19 +62,19 @@ def split(season: str) -> tuple[list[int], list[int]]:
 
 @pytest.mark.parametrize("rows", [120, 168, 240, 336, 500])
 @pytest.mark.parametrize("season", SEASONS)
-def test_held_out_weeks_of_the_same_season_are_no_alarm(rentals: Rentals, season: str, rows: int) -> None:
+def test_held_out_weeks_of_the_same_season_are_no_alarm(rentals: Judged, season: str, rows: int) -> None:
     """Whatever the length of the windows: five days, one week, ten days, two weeks, three."""
     trained, held = split(season)
-    found = rentals.alarms(rentals.profile(trained), held, window=rows)
+    found = rentals.alarms(rentals.reference(trained), held, window=rows)
     assert found == [set()] * len(found)
     assert found or (rows, season) == (500, "winter")
 
 
 @pytest.mark.parametrize("season", SEASONS)
-def test_held_out_days_of_the_same_season_are_no_alarm(rentals: Rentals, season: str) -> None:
+def test_held_out_days_of_the_same_season_are_no_alarm(rentals: Judged, season: str) -> None:
     days = list(SEASONS[season])
     held = days[4::5]
-    profile = rentals.profile([day for day in days if day not in held])
+    profile = rentals.reference([day for day in days if day not in held])
     for rows in (120, 168, 240):
         found = rentals.alarms(profile, held, window=rows)
         assert found == [set()] * len(found)
@@ -116,15 +85,15 @@ def test_held_out_days_of_the_same_season_are_no_alarm(rentals: Rentals, season:
     ("season", "following"), [("winter", "spring"), ("spring", "summer"), ("summer", "autumn")]
 )
 def test_a_turn_of_the_season_is_an_alarm_within_three_windows(
-    rentals: Rentals, season: str, following: str
+    rentals: Judged, season: str, following: str
 ) -> None:
     trained, _ = split(season)
-    found = rentals.alarms(rentals.profile(trained), list(SEASONS[following]))
+    found = rentals.alarms(rentals.reference(trained), list(SEASONS[following]))
     assert any(found[:3])
 
 
-def test_as_a_shuffled_sample_the_same_season_would_be_flagged(rentals: Rentals) -> None:
+def test_as_a_shuffled_sample_the_same_season_would_be_flagged(rentals: Judged) -> None:
     """Why the floor is there."""
     trained, held = split("summer")
-    shuffled = [replace(feature, own_windows=()) for feature in rentals.profile(trained)]
+    shuffled = [replace(feature, own_windows=()) for feature in rentals.reference(trained)]
     assert any(rentals.alarms(shuffled, held, patience=1))

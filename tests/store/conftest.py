@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,28 @@ from store.settings import StoreSettings
 # The first example of a test imports numpy and pyarrow, and other tests run at the same time.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+
+class Shell:
+    """A user's own DuckDB session that holds the file."""
+
+    def __init__(self, path: Path) -> None:
+        code = (
+            "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+        )
+        command = [sys.executable, "-c", code, str(path)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
+
+    def __enter__(self) -> Shell:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "open\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
 
 BIKES = FeatureSchema(("temp", "season", "hum"), ("numeric", "categorical", "numeric"))
 
@@ -65,3 +90,15 @@ def log_bikes() -> Callable[..., list[str]]:
         return ids
 
     return log_request
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own of 24 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from store.export import export
 from store.fold import fold
 from store.layout import Layout
 from store.log import PredictionLog
+from tests.store.conftest import Shell
 
 
 def test_folders_are_partitions_and_types_are_those_every_reader_has(
@@ -79,14 +78,8 @@ def test_while_somebody_holds_the_file_nothing_is_exported_rather_than_a_part(
     log_bikes(log)
     fold(layout)
     log_bikes(log)
-    held = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", held, str(layout.predictions)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
-        assert shell.stdout is not None
-        assert shell.stdout.readline() == b"open\n"
-        with pytest.raises(BusyError, match=f"process {shell.pid}"):
-            export(layout, tmp_path / "exported")
-        shell.communicate()
+    with Shell(layout.predictions) as shell, pytest.raises(BusyError, match=f"process {shell.pid}"):
+        export(layout, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
     assert export(layout, tmp_path / "exported") == 2
 

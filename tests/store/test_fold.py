@@ -21,6 +21,7 @@ from store.log import PredictionLog
 from store.predictions import PredictionReader
 from store.segments import frame, list_segments
 from store.settings import StoreSettings
+from tests.store.conftest import Shell
 
 SETTINGS = StoreSettings()
 WRITER = """
@@ -200,20 +201,14 @@ def test_a_users_shell_that_holds_the_file_is_named_and_waited_out(
 ) -> None:
     log_bikes(log)
     fold(layout, SETTINGS)
-    shell = start(
-        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()",
-        str(layout.predictions),
-    )
-    assert shell.stdout is not None
-    assert shell.stdout.readline() == "open\n"
-    new = log_bikes(log)
+    with Shell(layout.predictions) as shell:
+        new = log_bikes(log)
 
-    report = fold(layout, SETTINGS)
-    assert report.predictions == 0
-    assert report.skipped
-    assert f"process {shell.pid}" in report.skipped
+        report = fold(layout, SETTINGS)
+        assert report.predictions == 0
+        assert report.skipped
+        assert f"process {shell.pid}" in report.skipped
 
-    kill(shell)
     assert fold(layout, SETTINGS).predictions == 1
     assert new[0] in stored_ids(layout)
 

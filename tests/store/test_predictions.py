@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,31 +15,12 @@ from store.layout import Layout
 from store.log import FeatureSchema, PredictionLog
 from store.predictions import PredictionReader
 from store.settings import StoreSettings
+from tests.store.conftest import Shell
 
 
 @pytest.fixture
 def reader(layout: Layout) -> PredictionReader:
     return PredictionReader(layout, timeout_s=0.2)
-
-
-class Shell:
-    """A user's own DuckDB session that holds the file."""
-
-    def __init__(self, path: Path) -> None:
-        code = (
-            "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
-        )
-        command = [sys.executable, "-c", code, str(path)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self) -> Shell:
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "open\n"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 def test_folded_and_spooled_rows_are_read_as_one(

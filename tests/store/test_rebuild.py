@@ -28,6 +28,7 @@ from store.salvage import salvage
 from store.settings import StoreSettings
 from store.stats import check
 from store.vacuum import vacuum
+from tests.store.conftest import Shell
 
 LATER = datetime.now(UTC) + timedelta(days=40)
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
@@ -160,15 +161,10 @@ def test_a_segment_counts_once_however_the_clock_jumped_meanwhile(
 
 def test_a_file_that_somebody_holds_is_not_replaced(layout: Layout, log_bikes: Any) -> None:
     fold_some(layout, log_bikes)
-    held = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", held, str(layout.predictions)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
-        assert shell.stdout is not None
-        assert shell.stdout.readline() == b"open\n"
+    with Shell(layout.predictions) as shell:
         with pytest.raises(BusyError, match=f"process {shell.pid}"):
             rebuild_now(layout)
         assert any(f"process {shell.pid}" in problem for problem in check(layout).problems)
-        shell.communicate()
     assert rebuild_now(layout).losses == ()
 
 
