@@ -22,6 +22,7 @@ from store.bucket_tables import recount_all
 from store.errors import BusyError, StorageError
 from store.layout import Layout
 from store.shared_reading import shared_with
+from store.sql_words import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +75,9 @@ TABLES = {
 }
 
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
+_GROUP_ROWS = 20_480
+"""Rows that DuckDB keeps together in what the folds write: it writes the last group again, whole, until it
+is full, so that DuckDB's own 122,880 would make a small fold cost as much as a large one."""
 _READER_CONFIG = {
     "threads": str(min(2, os.cpu_count() or 1)),
     "memory_limit": "96MB",
@@ -158,23 +162,35 @@ def writing(layout: Layout, *, timeout_s: float = 5.0) -> Iterator[DuckDBPyConne
     with _one_at_a_time.turn(timeout_s):
         if not layout.predictions.exists():
             _create(layout)
-        config = {**_WRITER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
-        connection = _retry(lambda: duckdb.connect(str(layout.predictions), config=config), layout, deadline)
+        connection = _open(layout, deadline)
         try:
             version = _check_version(connection, "", layout.predictions)
             if version < SCHEMA_VERSION:
                 # Closed first: whoever copies a file opens it, and to close it again would end DuckDB's lock.
                 connection.close()
                 _back_up(layout.predictions, version)
-                connection = _retry(
-                    lambda: duckdb.connect(str(layout.predictions), config=config), layout, deadline
-                )
+                connection = _open(layout, deadline)
                 _migrate(connection)
             yield connection
         except duckdb.Error as error:
             raise explained(error, layout.predictions) from error
         finally:
             connection.close()
+
+
+def _open(layout: Layout, deadline: float) -> DuckDBPyConnection:
+    """A connection to the file, to write, as soon as its holder lets it."""
+    import duckdb
+
+    connection = duckdb.connect(config={**_WRITER_CONFIG, "temp_directory": str(layout.run / "duckdb")})
+    try:
+        attach = f"ATTACH {literal(str(layout.predictions))} AS {ATTACHED} (ROW_GROUP_SIZE {_GROUP_ROWS})"
+        _retry(lambda: connection.execute(attach), layout, deadline)
+        connection.execute(f"USE {ATTACHED}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager
@@ -198,7 +214,6 @@ def reading(
     config = {**_READER_CONFIG, "temp_directory": str(layout.run / "duckdb")}
     if own:
         config["memory_limit"] = "128MB"
-    quoted = str(layout.predictions).replace("'", "''")
     with _one_at_a_time.turn(timeout_s):
         base = duckdb.connect(config=config) if own else _one_at_a_time.in_memory(config)
         connection = base.cursor()
@@ -207,7 +222,7 @@ def reading(
         try:
             note: str | None = ""
             if layout.predictions.exists():
-                attach = f"ATTACH '{quoted}' AS {ATTACHED} (READ_ONLY)"
+                attach = f"ATTACH {literal(str(layout.predictions))} AS {ATTACHED} (READ_ONLY)"
                 try:
                     _retry(lambda: connection.execute(attach), layout, deadline)
                     _check_version(connection, f"{ATTACHED}.", layout.predictions)

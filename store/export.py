@@ -12,7 +12,7 @@ from store.errors import BusyError, DataError, NotFoundError, StorageError, Usag
 from store.interruptible import interruptible
 from store.layout import Layout
 from store.predictions import PredictionReader
-from store.views import literal
+from store.sql_words import literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

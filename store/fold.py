@@ -35,7 +35,8 @@ from store.rebuild import Rebuilt, drop_old, file_is_gone, rebuild
 from store.recounting import needs_recount, recount_some
 from store.segments import list_segments, lock_if_complete, read_chunks
 from store.settings import StoreSettings
-from store.views import LABELS, model_view, quoted, view_names
+from store.sql_words import quoted
+from store.views import LABELS, model_view, view_names
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -29,7 +29,8 @@ from store.questions import Answer, ask
 from store.records import decode
 from store.segments import list_segments, read_chunks
 from store.shared_reading import shared_facts
-from store.views import LABELS, model_view, quoted, view_names
+from store.sql_words import quoted
+from store.views import LABELS, model_view, view_names
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from store.beside import flush
 from store.bucket_tables import ORDERS
-from store.database import TABLES, create_tables, explained, wal_of, writing
+from store.database import ATTACHED, TABLES, create_tables, explained, wal_of, writing
 from store.errors import StorageError
 from store.fold import make_views
 from store.interruptible import interruptible
 from store.layout import Layout
 from store.locks import locked
+from store.sql_words import literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -43,7 +44,7 @@ def vacuum(layout: Layout, *, timeout_s: float = 30.0) -> Vacuumed:
         try:
             _remove(new)
             with writing(layout, timeout_s=timeout_s) as connection:
-                interruptible(connection, lambda: _copy(connection, layout.predictions.stem, new))
+                interruptible(connection, lambda: _copy(connection, new))
                 # Still under DuckDB's own lock, so that nobody writes to the file that goes.
                 flush(new)
                 new.replace(layout.predictions)
@@ -57,17 +58,16 @@ def vacuum(layout: Layout, *, timeout_s: float = 30.0) -> Vacuumed:
     return Vacuumed(before, layout.predictions.stat().st_size)
 
 
-def _copy(connection: DuckDBPyConnection, name: str, new: Path) -> None:
-    path = str(new).replace("'", "''")
-    connection.execute(f"ATTACH '{path}' AS fresh")
+def _copy(connection: DuckDBPyConnection, new: Path) -> None:
+    connection.execute(f"ATTACH {literal(str(new))} AS fresh")
     connection.execute("USE fresh")
     create_tables(connection)
     connection.execute("DELETE FROM meta")
     for table in TABLES:
         order = f" ORDER BY {ORDERS[table]}" if table in ORDERS else ""
-        connection.execute(f'INSERT INTO {table} FROM "{name}".main.{table}{order}')
+        connection.execute(f"INSERT INTO {table} FROM {ATTACHED}.main.{table}{order}")
     make_views(connection)
-    connection.execute(f'USE "{name}"')
+    connection.execute(f"USE {ATTACHED}")
     connection.execute("CHECKPOINT fresh")  # detaching would not say why it failed
     connection.execute("DETACH fresh")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from store.database import TABLES
+from store.sql_words import literal, quoted
 
 Feature = tuple[str, str, int]
 """Name, kind and slot (the place, from 1, in the list of its kind)."""
@@ -34,16 +35,6 @@ _FIXED_COLUMNS = (
 # What SHOW TABLES and other tools ask DuckDB's catalog by, and the rows of the spool while it is read.
 _RESERVED = ("duckdb_", "sqlite_", "pg_", "spooled_")
 _LABEL_COLUMNS = {"actual": "actual", "actual_label": "label"}
-
-
-def quoted(name: str) -> str:
-    """`name` as an identifier of SQL."""
-    return '"' + name.replace('"', '""').replace("\0", "") + '"'
-
-
-def literal(text: str) -> str:
-    """`text` as a string of SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def view_names(models: Iterable[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines import metrics, paired
 from pipelines.metrics import Scores
 from store.predictions import PredictionReader
-from store.views import literal
+from store.sql_words import literal
 
 if TYPE_CHECKING:
     from store.layout import Layout

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from store.views import literal
+from store.sql_words import literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
