@@ -21,6 +21,7 @@ from pipelines.child_process import Cancelled, begin, is_cancelled
 from pipelines.request import TrainRequest
 from store.errors import TrainingError, UserCodeError, WorkbenchError
 from store.files import write_atomically
+from store.niceness import give_way
 from store.tracking import resolve_uri
 
 _CANCELLED: dict[str, Any] = {
@@ -79,7 +80,7 @@ def _train(folder: Path, emit: Any) -> tuple[dict[str, Any], int]:
     try:
         request = TrainRequest.from_json(json.loads((folder / "request.json").read_text("utf-8")))
         with contextlib.suppress(OSError):
-            os.nice(request.settings.limits.nice)
+            give_way(request.settings.limits.nice)
         log = WarningLog()
         log.install()
         import_libraries()

@@ -17,6 +17,7 @@ from typing import Any
 from pipelines.child_process import Cancelled, begin, is_cancelled
 from pipelines.score_request import ScoreRequest
 from store.errors import TrainingError, WorkbenchError
+from store.niceness import give_way
 
 STAGE = "Scoring"
 
@@ -40,7 +41,7 @@ def _score(folder: Path, tell: Any) -> tuple[dict[str, Any], int]:
     try:
         request = ScoreRequest.from_json(json.loads((folder / "request.json").read_text("utf-8")))
         with contextlib.suppress(OSError):
-            os.nice(request.limits.nice)
+            give_way(request.limits.nice)
         from pipelines.score_files import score_files
 
         _heed_cancellation()

@@ -26,6 +26,7 @@ from typing import IO, Any
 from store.errors import WorkbenchError
 from store.fold import FoldReport, fold
 from store.layout import Layout
+from store.niceness import give_way
 from store.predictions import Origin, PredictionReader
 from store.references import RunReferences
 from store.settings import StoreSettings
@@ -264,7 +265,7 @@ def _hurry(_number: int, _frame: Any) -> None:
 def _answer_all(source: IO[bytes], sink: IO[bytes]) -> None:
     """A first line says where, then a request comes a line until the pipe ends."""
     sys.meta_path.insert(0, _NoPandas())
-    os.nice(_NICENESS)
+    give_way(_NICENESS)
     gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     setup = json.loads(source.readline() or b"{}")
     if not setup:
