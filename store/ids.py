@@ -12,13 +12,16 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 ID_LENGTH = 17
 _TIME_LENGTH = 9  # 45 bits of milliseconds since 1970: until the year 3084
+_FRESH_MS = 20
+_MOST_READY = 512
 
 
 class _Source:
     """One process's ids: a clock that never goes back, and a counter that starts anywhere in 39 bits.
 
     The counter keeps processes apart within a millisecond; starting below 2^39 leaves it room to grow in
-    its 40 bits, so that ids of one process also sort by the order they were made in.
+    its 40 bits, so that ids of one process also sort by the order they were made in. Where they are wanted
+    quickly one after the other, more are made at once, to be given out within _FRESH_MS.
     """
 
     def __init__(self) -> None:
@@ -28,35 +31,42 @@ class _Source:
     def reseed(self) -> None:
         self._counter = secrets.randbits(39)
         self._millisecond = 0
-        self._prefix = ""
-        self._head = ""
-        self._head_of = -1
+        self._ready: list[str] = []
+        self._given = 0
 
     def take(self, count: int) -> list[str]:
         with self._lock:
             millisecond = time.time_ns() // 1_000_000
-            if millisecond > self._millisecond:
-                self._millisecond = millisecond
-                self._prefix = _encode(millisecond, _TIME_LENGTH)
-                self._head_of = -1
-            first = self._counter
-            self._counter = first + count
-            # All of a thousand that follow each other share their beginning.
-            if self._head_of != first >> 10:
-                self._head, self._head_of = _head(self._prefix, first), first >> 10
-            head, prefix = self._head, self._prefix
-        last_pair = first & 1023
-        ids = [head + pair for pair in _PAIRS[last_pair : last_pair + count]]
+            given = self._given
+            if millisecond > self._millisecond + _FRESH_MS:
+                self._millisecond, self._ready = millisecond, []
+            ids = self._ready[given : given + count]
+            self._given = given + count
+            if len(ids) < count:
+                missing = count - len(ids)
+                # As many as the last time, where those have grown old; twice as many where they were too few.
+                likely = 2 * len(self._ready) or given
+                self._millisecond = max(self._millisecond, millisecond)
+                self._ready = self._make(max(missing, min(likely, _MOST_READY)))
+                ids += self._ready[:missing]
+                self._given = missing
+            return ids
+
+    def _make(self, count: int) -> list[str]:
+        prefix = _encode(self._millisecond, _TIME_LENGTH)
+        ids: list[str] = []
         while len(ids) < count:
-            at = first + len(ids)
-            head = _head(prefix, at)
-            ids += [head + pair for pair in _PAIRS[: count - len(ids)]]
+            # All of a thousand that follow each other share their beginning.
+            number, pair = self._counter, self._counter & 1023
+            pairs = _PAIRS[pair : pair + count - len(ids)]
+            ids += map((prefix + _middle(number)).__add__, pairs)
+            self._counter += len(pairs)
         return ids
 
 
-def _head(prefix: str, number: int) -> str:
-    """All but the last pair of an id."""
-    return prefix + _PAIRS[number >> 30 & 1023] + _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023]
+def _middle(number: int) -> str:
+    """A counter's digits between the time and the last pair."""
+    return _PAIRS[number >> 30 & 1023] + _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023]
 
 
 def _encode(number: int, length: int) -> str:

@@ -17,6 +17,7 @@ from store.records import (
     encode_predictions,
     encode_schema,
 )
+from store.request_lines import RequestLines
 from store.segments import frame, frame_pieces
 from store.settings import StoreSettings
 from store.spool import SpoolWriter
@@ -141,6 +142,7 @@ class RequestLog:
         self._log = log
         self._prepared = prepared
         self._origin = origin
+        self._usual = prepared.usual_lines(origin) if log.log_features else None
 
     def append(
         self,
@@ -160,6 +162,20 @@ class RequestLog:
         """
         log, prepared = self._log, self._prepared
         try:
+            line = self._usual and self._usual.line(
+                prediction_ids,
+                predicted_us,
+                predictions,
+                probability,
+                probabilities,
+                numeric,
+                latencies_ms,
+                request_ids,
+            )
+            if line:
+                log.spool.append([line], prepared.declaration)
+                log.problem = None
+                return True
             payloads = encode_predictions(
                 self._origin,
                 prediction_ids=prediction_ids,
@@ -206,6 +222,12 @@ class _PreparedSchema:
                 self._origins.clear()
             found = self._origins[key] = (classes, origin)
         return found[1]
+
+    def usual_lines(self, origin: bytes) -> RequestLines | None:
+        """What writes the lines of most requests; None where features are text or redacted."""
+        if self._n_categorical or not self._n_numeric or self._numeric:
+            return None
+        return RequestLines(origin, self._n_numeric)
 
     def numeric(self, rows: Any) -> Any:
         return _checked(rows, self._n_numeric, self._numeric, "numeric")

@@ -40,7 +40,7 @@ _BY_ROW = {
     "ps": "probabilities",
     "c": "categorical",
 }
-_IS_LITTLE = sys.byteorder == "little"
+IS_LITTLE = sys.byteorder == "little"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -222,7 +222,7 @@ def microseconds(moment: datetime) -> int:
 
 def _payload(origin: bytes, record: dict[str, Any]) -> list[Any]:
     """A record as JSON and its block; what isn't finite among JSON's numbers would be null and is marked."""
-    block = _take_block(record) if _IS_LITTLE else []
+    block = _take_block(record) if IS_LITTLE else []
     try:
         text = orjson.dumps(record, _plain, orjson.OPT_SERIALIZE_NUMPY)
         is_marked = b"null" in text
