@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from serve.answers import Answers, csv_answer, json_answer, wants_csv
 from serve.batch_stream import BatchDesk, is_small
+from serve.bodies import body_format
 from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
 from serve.hosting import ModelHost
@@ -115,6 +116,10 @@ class Predictor:
 
         def read(model: ServedModel, body: bytes) -> Batch:
             nonlocal is_single
+            if body_format(content_type) == "json":
+                batch = model.schema.from_numbers(body)
+                if batch is not None:
+                    return batch
             rows = read_rows(body, content_type, model.loaded.names)
             is_single = rows.is_single and not always_list
             if rows.columns is not None:
