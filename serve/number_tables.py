@@ -1,7 +1,7 @@
 """Tables of numbers from JSON without a Python object for each: what most of a large batch's time went into.
 
-Anything else than a list of equally long lists of numbers, by itself or under "features" or "records", is left
-to the common parser, which also has the words for what is wrong.
+Anything else than a list of equally long lists of numbers, by itself or under "features" or "records", is
+left to the common parser, which also has the words for what is wrong.
 """
 
 from __future__ import annotations
@@ -58,20 +58,19 @@ def _numbers(body: bytes, key: str) -> np.ndarray | None:
 
 
 def _is_table(body: bytes, width: int, n_numbers: int) -> bool:
-    """Whether the numbers come in lists of `width`: there are no strings, so each sign is one of structure."""
+    """Whether the numbers come in lists of `width`; without strings, each sign is one of structure."""
     signs = np.frombuffer(body, dtype=np.uint8)
     opens, closes, commas = (np.flatnonzero(signs == sign) for sign in (_OPEN, _CLOSE, _COMMA))
     n_rows = len(opens) - 1
     if width == 0 or n_numbers != n_rows * width or len(closes) != len(opens) or len(commas) != n_numbers - 1:
         return False
     begins, ends = opens[1:], closes[:-1]
-    # A row to each row: the commas within it, and the one after it; after the last row that of the list's end.
+    # Of each row the commas within it and the one after it; the last row ends where the list does.
     grid = np.append(commas, closes[-1]).reshape(n_rows, width)
     after = grid[:, -1]
     is_within = width == 1 or bool((begins < grid[:, 0]).all() and (grid[:, -2] < ends).all())
-    return is_within and bool(
-        (begins < ends).all() and (ends < after).all() and (after[:-1] < begins[1:]).all()
-    )
+    is_in_order = (begins < ends).all() and (ends < after).all() and (after[:-1] < begins[1:]).all()
+    return is_within and bool(is_in_order)
 
 
 def _parser() -> simdjson.Parser:
