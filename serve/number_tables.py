@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 LEAST_BYTES = 8_192
 """For less the common parser is as quick."""
-MOST_BYTES = 4 << 20
-"""A parser keeps several times the longest body it has seen."""
+KEPT_BYTES = 1 << 20
+"""A parser has several times the room of the longest body it has seen: one for more is not kept."""
 _START = re.compile(rb'\s*(?:\{\s*"(features|records)"\s*:\s*)?\[\s*\[')
-_OPEN, _CLOSE, _COMMA = b"[],"[0], b"[],"[1], b"[],"[2]
+_OPEN = ord("[")
 _own = threading.local()
 
 
@@ -29,7 +29,7 @@ def number_table(body: bytes, names: tuple[str, ...]) -> np.ndarray | None:
 
     `names` are the model's features, which decide what `features` and `records` mean.
     """
-    if not LEAST_BYTES <= len(body) <= MOST_BYTES:
+    if len(body) < LEAST_BYTES:
         return None
     start = _START.match(body)
     if start is None:
@@ -37,47 +37,32 @@ def number_table(body: bytes, names: tuple[str, ...]) -> np.ndarray | None:
     key = (start.group(1) or b"").decode()
     if key in names:
         return None
-    numbers = _numbers(body, key)
-    if numbers is None or not _is_table(body, len(names), len(numbers)):
-        return None
-    return numbers.reshape(-1, len(names))
-
-
-def _numbers(body: bytes, key: str) -> np.ndarray | None:
-    """All numbers of the list, one after the other."""
+    width = len(names)
     try:
-        document: Any = _parser().parse(body)
+        document: Any = _parser(len(body)).parse(body)
         if key and len(document) != 1:
             return None
-        # A copy, as theirs can't be written to and some estimators insist that theirs can.
-        return np.frombuffer((document[key] if key else document).as_buffer(of_type="d")).copy()
+        rows = document[key] if key else document
+        # Theirs is a copy already, but none to write to, on which some estimators insist.
+        numbers = np.frombuffer(rows.as_buffer(of_type="d")).copy()
+        is_table = {*map(len, rows)} == {width}
+        n_rows = len(rows)
     except (ValueError, TypeError, RuntimeError):  # not JSON, not all of it numbers, or too large a number
         return None
     finally:
-        document = None  # a parser must have no document in use when it begins the next
+        document = rows = None  # a parser must have no document in use when it begins the next
+    # There are no strings: each bracket opens a list, and a list within a row would be one too many.
+    n_lists = np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _OPEN)
+    return numbers.reshape(n_rows, width) if is_table and n_lists == n_rows + 1 else None
 
 
-def _is_table(body: bytes, width: int, n_numbers: int) -> bool:
-    """Whether the numbers come in lists of `width`; without strings, each sign is one of structure."""
-    signs = np.frombuffer(body, dtype=np.uint8)
-    opens, closes, commas = (np.flatnonzero(signs == sign) for sign in (_OPEN, _CLOSE, _COMMA))
-    n_rows = len(opens) - 1
-    if width == 0 or n_numbers != n_rows * width or len(closes) != len(opens) or len(commas) != n_numbers - 1:
-        return False
-    begins, ends = opens[1:], closes[:-1]
-    # Of each row the commas within it and the one after it; the last row ends where the list does.
-    grid = np.append(commas, closes[-1]).reshape(n_rows, width)
-    after = grid[:, -1]
-    is_within = width == 1 or bool((begins < grid[:, 0]).all() and (grid[:, -2] < ends).all())
-    is_in_order = (begins < ends).all() and (ends < after).all() and (after[:-1] < begins[1:]).all()
-    return is_within and bool(is_in_order)
-
-
-def _parser() -> simdjson.Parser:
-    """This thread's own."""
+def _parser(n_bytes: int) -> simdjson.Parser:
+    """This thread's own, or a new one for a long body."""
     import simdjson
 
-    if not hasattr(_own, "parser"):
-        _own.parser = simdjson.Parser()
-    parser: simdjson.Parser = _own.parser
+    if n_bytes > KEPT_BYTES:
+        return simdjson.Parser()
+    parser: simdjson.Parser | None = getattr(_own, "parser", None)
+    if parser is None:
+        parser = _own.parser = simdjson.Parser()
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -92,6 +93,16 @@ def test_what_is_no_table_is_never_taken_for_one(value: list[Any]) -> None:
 )
 def test_the_common_parser_explains_the_rest(body: bytes) -> None:
     assert number_table(body, names(2)) is None
+
+
+def test_a_long_body_leaves_no_parser_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(number_tables, "KEPT_BYTES", 10)
+    monkeypatch.setattr(number_tables, "_own", threading.local())
+
+    assert number_table(b"[[1.0, 2.0], [3.0, 4.0]]", names(2)) is not None
+    assert not hasattr(number_tables._own, "parser")
+    assert number_table(b"[[1, 2]]", names(2)) is not None
+    assert hasattr(number_tables._own, "parser")
 
 
 def test_a_feature_of_that_name_is_no_list_of_records() -> None:
