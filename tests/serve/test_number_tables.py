@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serve.number_tables as number_tables
@@ -33,6 +33,7 @@ NUMBERS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     data=st.data(), width=st.integers(1, 4), n_rows=st.integers(1, 5), indent=st.sampled_from([None, 0, 2])
 )
@@ -59,6 +60,7 @@ CELLS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=st.lists(st.one_of(st.lists(st.integers(0, 9), max_size=4), CELLS), max_size=5))
 def test_what_is_no_table_is_never_taken_for_one(value: list[Any]) -> None:
     is_table = bool(value) and all(

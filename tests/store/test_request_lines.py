@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -62,6 +62,7 @@ def rows(framed: bytes) -> list[dict[str, Any]]:
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@settings(deadline=None)
 @given(data=st.data(), n_rows=st.integers(1, 6), n_features=st.integers(1, 5), n_classes=st.integers(0, 4))
 def test_it_says_what_the_encoder_says(data: Any, n_rows: int, n_features: int, n_classes: int) -> None:
     one = st.one_of(st.none(), arrays(np.float64, n_rows))
