@@ -23,6 +23,7 @@ from serve.access import Access
 from serve.access_log import AccessLog
 from serve.admin import AdminDesk
 from serve.clients import Clients
+from serve.disclosure import without_folders
 from serve.drift_view import DriftView
 from serve.gate import (
     EXPOSED_HEADERS,
@@ -149,7 +150,7 @@ def _add_views(app: FastAPI, services: Services) -> None:
     @app.get("/health/ready", tags=["health"], summary="Whether predictions are answered")
     async def ready() -> Response:
         failures = [
-            {"name": failure.name, "version": failure.version, "reason": failure.reason}
+            {"name": failure.name, "version": failure.version, "reason": without_folders(failure.reason)}
             for failure in host.failures.values()
         ]
         is_ready = bool(host.models or host.unloaded)
@@ -162,9 +163,9 @@ def _add_views(app: FastAPI, services: Services) -> None:
             # Predictions are answered all the same, so this doesn't make the server unready.
             body["predictions_not_logged"] = services.telemetry.lost()
         if services.log_problem is not None:
-            body["log_problem"] = services.log_problem
+            body["log_problem"] = without_folders(services.log_problem)
         if host.registry_problem is not None:
-            body["registry_problem"] = host.registry_problem
+            body["registry_problem"] = without_folders(host.registry_problem)
         return Response(orjson.dumps(body), 200 if is_ready else 503, media_type="application/json")
 
     @app.get(
@@ -202,7 +203,7 @@ def _add_views(app: FastAPI, services: Services) -> None:
             for name, version in host.unloaded.items()
         ]
         failed = [
-            {"name": f.name, "version": f.version, "status": "failed", "reason": f.reason}
+            {"name": f.name, "version": f.version, "status": "failed", "reason": without_folders(f.reason)}
             for f in host.failures.values()
         ]
         return {"default": host.default_name(), "models": [*served, *waiting, *failed]}
@@ -263,8 +264,8 @@ def _summary(model: ServedModel) -> dict[str, Any]:
         "status": "serving",
         "loaded_at": model.loaded_at.isoformat(),
         "engine": model.engine,
-        "engine_note": model.engine_note,
-        "warnings": list(model.differences),
+        "engine_note": without_folders(model.engine_note) if model.engine_note else None,
+        "warnings": [without_folders(difference) for difference in model.differences],
     }
 
 

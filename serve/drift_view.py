@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from serve.disclosure import without_folders
 from serve.problems import Problem, shown
 from store.alerts import list_alerts
 from store.errors import WorkbenchError
@@ -56,7 +57,7 @@ class DriftView(Collector):
         try:
             found = read_report(self._layout, model, version, role=role) if self._layout is not None else None
         except WorkbenchError as error:
-            raise Problem(503, str(error), headers={"Retry-After": "10"}) from error
+            raise Problem(503, without_folders(str(error)), headers={"Retry-After": "10"}) from error
         if found is None:
             raise Problem(
                 404,

@@ -13,6 +13,7 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from serve.disclosure import without_folders
 from serve.model_reference import ModelReference
 from serve.problems import Problem
 from serve.served_model import Engine, ServedModel, load_served
@@ -168,7 +169,7 @@ class ModelHost:
                 version = f" version {failure.version}" if failure.version else ""
                 raise Problem(
                     503,
-                    f"model {wanted!r}{version} is not loaded: {failure.reason}",
+                    f"model {wanted!r}{version} is not loaded: {without_folders(failure.reason)}",
                     headers={"Retry-After": "10"},
                     reason="model_not_loaded",
                 )

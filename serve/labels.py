@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serve.bodies import body_format, parse_json
+from serve.disclosure import without_folders
 from serve.problems import MOST_ERRORS, Problem, shown
 from serve.request_body import read_body
 from serve.telemetry import Telemetry
@@ -73,13 +74,17 @@ class FeedbackDesk:
                 )
         except WorkbenchError as error:
             raise Problem(
-                503, f"no feedback for the moment: {error}", headers={"Retry-After": "5"}
+                503,
+                f"no feedback for the moment: {without_folders(str(error))}",
+                headers={"Retry-After": "5"},
             ) from error
         if receipt.lost:
             self._telemetry.feedback.labels("lost").inc(receipt.lost)
             self._telemetry.lost_rows.inc(receipt.lost)
             raise Problem(
-                503, f"the labels could not be written: {self._log.problem}", headers={"Retry-After": "30"}
+                503,
+                f"the labels could not be written: {without_folders(str(self._log.problem))}",
+                headers={"Retry-After": "30"},
             )
         self._telemetry.feedback.labels("accepted").inc(receipt.accepted)
         self._telemetry.feedback.labels("unknown").inc(receipt.unknown)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from serve.disclosure import without_folders
 from serve.problems import Problem
 from serve.served_model import SLOW_ROW_MS, ServedModel
 from store.frame_encoder import EncodedRows, PlainRows
@@ -226,7 +227,9 @@ def predict(model: ServedModel, batch: Batch) -> Predictions:
     except Exception as error:
         log.warning("%s version %s raised %s: %s", model.name, model.version, type(error).__name__, error)
         reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-        raise Problem(422, f"the model can't compute these values: {reason}", reason="model_error") from error
+        raise Problem(
+            422, f"the model can't compute these values: {without_folders(reason)}", reason="model_error"
+        ) from error
     values = predictions.prediction
     is_finite = all(math.isfinite(v) for v in values if isinstance(v, float))
     if predictions.probabilities is not None and is_finite:

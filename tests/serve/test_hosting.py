@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression
 
+from store.alerts import list_alerts
 from store.errors import UsageError
 from store.journal import read_events
 
@@ -78,6 +80,42 @@ def test_a_version_that_fails_to_load_leaves_the_old_one_and_is_journalled_once(
         wait_until(lambda: server.post("/models/other/predict", [1, 2, 3, 4]).status_code == 200, "other")
     events = read_events(project.layout, what="load_failed")
     assert [(event.model, event.from_, event.to) for event in events] == [("steady", "1", "2")]
+
+
+def test_clients_are_not_told_where_a_broken_file_lies_but_the_log_and_the_alert_are(
+    project: Any, flower_data: Any, running: Any, wait_until: Any
+) -> None:
+    project.add("steady", constant(1.0, flower_data))
+    version = project.add("steady", constant(2.0, flower_data), promote=False)
+    project.add("broken", constant(3.0, flower_data))
+    newest = sorted(project.root.glob("mlruns/1/models/*/artifacts/model.skops"), key=_made_at)[1:]
+    for file in newest:
+        file.write_bytes(b"no zip file")
+    with running(project, settings={"workers": 2}) as server:
+        project.registry.promote("steady", version)
+        wait_until(lambda: len(server.get("/health/ready").json()["failures"]) == 2, "both failures")
+        row = [1, 2, 3, 4]
+        answers = [
+            server.get("/health/ready"),
+            server.get("/models"),
+            server.get("/models/broken"),
+            server.get("/v2/models/broken"),
+            server.post("/models/broken/predict", row),
+            server.post("/models/broken/predict/batch", [row]),
+            server.post("/models/broken/invocations", {"inputs": [row]}),
+            server.post("/v2/models/broken/infer", {"inputs": []}),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 503, 503, 503, 503, 503, 503]
+        for answer in answers:
+            assert "model.skops" in answer.text
+            assert str(project.root) not in answer.text
+            assert "artifacts" not in answer.text
+    assert str(newest[-1]) in server.log.read_text()
+    assert any(str(newest[-1]) in alert.message for alert in list_alerts(project.layout))
+
+
+def _made_at(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def test_a_version_that_answers_its_example_otherwise_is_not_served(
