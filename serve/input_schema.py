@@ -22,6 +22,7 @@ from store.log import FeatureSchema
 if TYPE_CHECKING:
     from store.loaded_model import LoadedModel
 
+TableReader = Callable[[bytes, tuple[str, ...]], np.ndarray | None]
 _NAN = float("nan")
 _NUMBERS = frozenset({float, int})
 _NUMBERS_OR_MISSING = frozenset({float, int, type(None)})
@@ -96,11 +97,11 @@ class InputSchema:
                 return self._batch_of(X)
         return self._checked(rows, lambda field, value: field.from_json(value), first_row)
 
-    def from_numbers(self, body: bytes) -> Batch | None:
-        """The rows of a JSON body that holds nothing but numbers; None leaves it to `from_json`."""
+    def from_numbers(self, body: bytes, read: TableReader = number_table) -> Batch | None:
+        """The rows of a JSON body that has nothing but numbers in them; None leaves it to `from_json`."""
         if not self._is_quick:
             return None
-        X = number_table(body, self._names)
+        X = read(body, self._names)
         return None if X is None or not self._are_allowed(X) else self._batch_of(X)
 
     def from_cells(

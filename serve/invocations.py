@@ -12,6 +12,7 @@ import orjson
 from starlette.responses import Response
 
 from serve.bodies import body_format, may_hold_booleans, parse_json
+from serve.number_tables import split_table
 from serve.problems import Problem, shown
 from serve.row_parts import read_rows
 
@@ -42,6 +43,10 @@ def read_invocation(model: ServedModel, body: bytes, content_type: str) -> Batch
         )
     if kind == "jsonl":
         raise Problem(415, "send application/json or text/csv here")
+    if model.loaded.file.inputs is not None:
+        batch = model.schema.from_numbers(body, split_table)
+        if batch is not None:
+            return batch
     document = parse_json(body)
     present = [key for key in KEYS if key in document] if isinstance(document, dict) else []
     if len(present) != 1:

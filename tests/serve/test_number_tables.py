@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serve.number_tables as number_tables
-from serve.number_tables import number_table
+from serve.number_tables import number_table, split_table
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +95,44 @@ def test_what_is_no_table_is_never_taken_for_one(value: list[Any]) -> None:
 )
 def test_the_common_parser_explains_the_rest(body: bytes) -> None:
     assert number_table(body, names(2)) is None
+
+
+def split(columns: Any, data: Any, **others: Any) -> bytes:
+    return json.dumps({"dataframe_split": {"columns": columns, "data": data, **others}}).encode()
+
+
+def test_a_split_frame_is_put_into_the_order_of_the_features() -> None:
+    features = ("a[0]", "b", "ü")
+
+    same = split_table(split(features, [[1, 2, 3], [4, 5, 6]]), features)
+    other = split_table(split(["ü", "a[0]", "b"], [[1, 2, 3], [4, 5, 6]]), features)
+
+    assert same is not None
+    assert same.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert other is not None
+    assert other.tolist() == [[2, 3, 1], [5, 6, 4]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        split(["a", "b"], [[1, 2], [3]]),
+        split(["a", "b"], [[1, [2]]]),
+        split(["a", "b"], [[1, None]]),
+        split(["a", "a"], [[1, 2]]),
+        split(["a", "c"], [[1, 2]]),
+        split(["a", "b", "c"], [[1, 2]]),
+        split(["a", 1], [[1, 2]]),
+        split("ab", [[1, 2]]),
+        split(["a", "b"], 5),
+        split(["a", "b"], [[1, 2]], index=[0]),
+        b'{"dataframe_split": {"columns": ["a", "b"]}}',
+        b'{"dataframe_split": [[1, 2]]}',
+        b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}, "params": {}}',
+    ],
+)
+def test_other_split_frames_are_left_to_the_common_parser(body: bytes) -> None:
+    assert split_table(body, ("a", "b")) is None
 
 
 def test_a_long_body_leaves_no_parser_behind(monkeypatch: pytest.MonkeyPatch) -> None:
