@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from serve.gate import SANE_ID
+from serve.host_header import is_host
 from serve.http_protocol import HttpProtocol
 from serve.quick_lane import MOST_BYTES
 
@@ -68,6 +69,8 @@ class Connection(HttpProtocol):
         self._is_ending = False
         self._dated: list[tuple[bytes, bytes]] = []
         self._head = b""
+        self._host: bytes | None = None
+        """The Host that was found to be one: a client says the same each time."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -128,13 +131,19 @@ class Connection(HttpProtocol):
             return None
         if b"?" in url or b"%" in url or not self.lane.leads_to(url.decode("latin-1")):
             return None
-        size, request_id = -1, ""
+        size, request_id, hosts = -1, "", 0
         for name, value in self.headers:
             if name == b"content-length":
                 size = int(value) if value.isdigit() and len(value) < 6 else -1
             elif name == b"content-type":
                 if value not in _JSON:
                     return None
+            elif name == b"host":
+                hosts += 1
+                if value != self._host:
+                    if not is_host(value):
+                        return None
+                    self._host = value
             elif name == b"accept":
                 if b"csv" in value:
                     return None
@@ -143,7 +152,7 @@ class Connection(HttpProtocol):
                 request_id = text if SANE_ID.fullmatch(text) else ""
             elif name in _OUT_OF_THE_ORDINARY and not (name == b"connection" and value == b"keep-alive"):
                 return None
-        if not 0 < size <= MOST_BYTES:
+        if not 0 < size <= MOST_BYTES or hosts != 1:
             return None
         scope = cast("dict[str, Any]", self.scope)
         scope["method"] = "POST"

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.access import Access
 from serve.access_log import AccessLog, Record
 from serve.clients import Clients, network_of
+from serve.host_header import check_host_header
 from serve.problems import INTERNAL, Problem, problem_response
 from serve.rate import RateLimit
 from serve.telemetry import Telemetry
@@ -94,6 +95,7 @@ class Gate:
         span = self._tracing.begin(scope) if self._tracing is not None else None
         try:
             try:
+                check_host_header(scope)
                 scope["key"] = scope["admitted"] if "admitted" in scope else self.admit(scope)
             except Problem as problem:
                 self._telemetry.refused.labels(problem.reason).inc()
