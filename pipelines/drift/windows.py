@@ -46,10 +46,7 @@ class Watched:
     @property
     def length(self) -> timedelta | int:
         """Of a window: a time, a whole number of five minutes, or a number of rows."""
-        window = self.settings.window
-        if isinstance(window, int):
-            return window
-        return BUCKET * -(-duration(window) // BUCKET)
+        return length_of(self.settings.window)
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,13 @@ class Window:
     rows: int
     counts: CountsByName
     is_extended: bool = False
+
+
+def length_of(window: str | int) -> timedelta | int:
+    """A window as the settings write it: a time, a whole number of five minutes, or a number of rows."""
+    if isinstance(window, int):
+        return window
+    return int(window) if window.isdigit() else BUCKET * -(-duration(window) // BUCKET)
 
 
 def bands_of(settings: MonitorSettings) -> dict[str, Bands]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.performance.over_time import Stretch as Stretch
+    from pipelines.performance.over_time import performance_by_window as performance_by_window
     from pipelines.performance.pairing import compare_roles as compare_roles
     from pipelines.performance.reference import PerformanceReference as PerformanceReference
     from pipelines.performance.replaying import replay as replay
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from pipelines.performance.report import segment_features as segment_features
 
 _HOMES = {
+    "Stretch": "over_time",
+    "performance_by_window": "over_time",
     "performance_details": "report",
     "performance_report": "report",
     "segment_features": "report",

@@ -67,8 +67,8 @@ def counted(
         predictions,
         labelled,
         None if classes is None else _matrix(points, classes),
-        tuple(_figures(points, classes)),
-        tuple(tuple(_figures(part, classes)) for part in thirds),
+        tuple(figures_of_points(points, classes)),
+        tuple(tuple(figures_of_points(part, classes)) for part in thirds),
         _stretches(points),
     )
 
@@ -82,7 +82,8 @@ def _stretches(points: Sequence[PerformancePoint]) -> tuple[tuple[datetime, date
     return tuple((point.start, point.start + step * share) for point in chosen)
 
 
-def _figures(points: Sequence[PerformancePoint], classes: Sequence[str] | None) -> list[Figure]:
+def figures_of_points(points: Sequence[PerformancePoint], classes: Sequence[str] | None) -> list[Figure]:
+    """What the sums of five minutes tell of all of their labelled rows."""
     if classes is not None:
         return figures_of_confusion(_matrix(points, classes), len(classes))
     n = sum(point.labelled for point in points)

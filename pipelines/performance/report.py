@@ -129,7 +129,7 @@ def assess(
     """What `performance_details` says of rows, or of the `whole` that they are a part of, but coverage."""
     labelled = rows.with_labels()
     metrics: list[dict[str, Any]] = []
-    figures = _figures(labelled)
+    figures = figures_of_rows(labelled)
     parts = _parts(labelled) if history is None else []
     if whole is not None:
         figures = _with_counted(figures, whole.figures)
@@ -183,7 +183,8 @@ def assess(
     return found
 
 
-def _figures(rows: Rows) -> list[Figure]:
+def figures_of_rows(rows: Rows) -> list[Figure]:
+    """Figures of rows that are all labelled."""
     if not len(rows):
         return []
     if rows.classes is None:
@@ -204,7 +205,7 @@ def _parts(rows: Rows) -> list[list[Figure]]:
     """Figures of the three thirds of the rows in order of time."""
     if len(rows) < _PARTS * MIN_ROWS:
         return []
-    return [_figures(rows.select(part)) for part in np.array_split(np.arange(len(rows)), _PARTS)]
+    return [figures_of_rows(rows.select(part)) for part in np.array_split(np.arange(len(rows)), _PARTS)]
 
 
 def _against(figure: Figure, reference: PerformanceReference | None) -> tuple[Drop | None, bool]:

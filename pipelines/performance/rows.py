@@ -37,12 +37,14 @@ class Rows:
     segments: dict[str, list[str | None]] = field(default_factory=dict)
     lag_s: NDArray[Any] | None = None
     """Seconds from prediction to label, of the labelled."""
+    at_us: NDArray[Any] | None = None
+    """When each was predicted, in microseconds since 1970."""
 
     def __len__(self) -> int:
         return len(self.predicted)
 
     def select(self, chosen: NDArray[Any]) -> Rows:
-        """The rows where `chosen` (a mask or positions) says so; without lags and segments."""
+        """The rows where `chosen` (a mask or positions) says so; without lags, times and segments."""
         return Rows(
             self.classes,
             self.predicted[chosen],
@@ -86,7 +88,7 @@ def read_rows(
         values += [_naive(moment) for stretch in stretches for moment in stretch]
     wanted = [*_COLUMNS, *(("prediction",) if classes is None else _OF_CLASSES)]
     given = "actual" if classes is None else "label"
-    columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s"]
+    columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s", "epoch_us(p.predicted_at) AS at_us"]
     if classes is None:
         columns += [
             "p.prediction AS predicted",
@@ -134,6 +136,7 @@ def read_rows(
         scores,
         {name: _texts(found[f"s{place}"]) for place, name in enumerate(features)},
         arrays["lag_s"].astype(np.float64)[labelled],
+        arrays["at_us"].astype(np.int64),
     )
 
 

@@ -100,7 +100,7 @@ def report(
 
         reports = [{**reports[0], "against": compare_with(invocation, reports[0], against)}]
     if html is not None:
-        _write_page(html, reports, None if reference is not None else invocation)
+        _write_page(html, reports, None if reference is not None else invocation, window)
     if html is None or as_json or as_markdown:
         one = model is not None or reference is not None
         _print(reports, as_json=as_json, as_markdown=as_markdown, one=one)
@@ -142,7 +142,9 @@ def _print(reports: list[dict[str, Any]], *, as_json: bool, as_markdown: bool, o
                 print_against(made["against"])
 
 
-def _write_page(path: Path, reports: list[dict[str, Any]], invocation: Invocation | None) -> None:
+def _write_page(
+    path: Path, reports: list[dict[str, Any]], invocation: Invocation | None, window: str | None
+) -> None:
     """Write the page of the only report; `invocation` where it is of a model of the project."""
     from store.errors import StorageError, UsageError
     from workbench.output import say
@@ -152,7 +154,7 @@ def _write_page(path: Path, reports: list[dict[str, Any]], invocation: Invocatio
         names = ", ".join(f"{made['model']}/{made['version']}" for made in reports)
         raise UsageError("a page is about one model", f"Name one of: {names}.")
     made = reports[0]
-    page = render_page(made) if invocation is None else project_page(invocation.project, made)
+    page = render_page(made) if invocation is None else project_page(invocation.project, made, window=window)
     try:
         path.write_text(page, "utf-8")
     except OSError as error:

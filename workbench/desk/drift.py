@@ -18,12 +18,12 @@ from store.alerts import LIVE, Alert, acknowledge, list_alerts, silence
 from store.findings import FILE, Finding, read_reports, recent
 from store.journal import JournalTail
 from store.references import fingerprint, published_references
-from workbench.desk.drift_performance import PerformanceMoment, performance_over_time
 from workbench.desk.drift_rows import DriftRow, rows_of, worst
 from workbench.desk.drift_words import chart_words, name_of, no_version, title_of
-from workbench.drift_history import FEWEST, judged_now, short_windows
+from workbench.drift_history import FEWEST, judged_now, performance_of_windows, short_windows
 
 if TYPE_CHECKING:
+    from pipelines.performance import Stretch
     from store.series import SeriesReader
     from workbench.desk.desk import Desk
     from workbench.monitoring import Monitor
@@ -79,8 +79,8 @@ class DriftView:
     rows: tuple[DriftRow, ...] = ()
     history: tuple[Finding, ...] = ()
     """Oldest first."""
-    performance: tuple[PerformanceMoment, ...] = ()
-    """Oldest first; empty where nothing is labelled."""
+    performance: tuple[Stretch, ...] = ()
+    """One for each window of the history; empty where nothing is labelled."""
     alerts: tuple[Alert, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     title: str = ""
@@ -163,9 +163,9 @@ class DriftDesk:
                 title=name_of(shown),
                 nothing=self._why_nothing(shown),
             )
-        history, windows = self._history(shown, wanted, report)
+        history, window = self._history(shown, wanted, report)
         segments = () if wanted.segment else self._segments(shown)
-        performance = self._performance(shown, report, history)
+        performance = self._performance(report, history, window)
         return DriftView(
             versions=versions,
             shown=shown,
@@ -176,7 +176,7 @@ class DriftDesk:
             alerts=alerts,
             deployments=deployments,
             title=title_of(shown, report, wanted, self._window_setting(shown.model)),
-            windows=windows,
+            windows=chart_words(window),
         )
 
     def _versions(self, reports: Sequence[Mapping[str, Any]]) -> tuple[WatchedVersion, ...]:
@@ -223,13 +223,13 @@ class DriftDesk:
     def _history(
         self, shown: WatchedVersion, wanted: Wanted, report: Mapping[str, Any]
     ) -> tuple[list[Finding], str]:
-        """Verdicts on the windows before, oldest first, and the newest; how long they are, in words."""
+        """Verdicts on the windows before, oldest first, and the newest; how long they are."""
         from store.slices import Key
 
         key = Key(shown.model, shown.version, shown.role)
         setting = self._window_setting(shown.model)
         if wanted.window is not None and not wanted.segment:
-            return judged_now(self._judge(), key, wanted.window), chart_words(wanted.window)
+            return judged_now(self._judge(), key, wanted.window), wanted.window
         found = recent(
             self._layout,
             shown.model,
@@ -239,24 +239,20 @@ class DriftDesk:
             limit=HISTORY,
         )[::-1]
         if len(found) < FEWEST and not wanted.segment and report["current_rows"]:
-            found, length = short_windows(self._judge(), key, report["current_rows"])
-            return found, chart_words(length)
+            return short_windows(self._judge(), key, report["current_rows"])
         newest = _finding(report)
         if newest is not None and (not found or newest.end > found[-1].end):
             found.append(newest)
-        return found, chart_words(setting)
+        return found, setting
 
     def _performance(
-        self, shown: WatchedVersion, report: Mapping[str, Any], history: Sequence[Finding]
-    ) -> tuple[PerformanceMoment, ...]:
-        if not history or not any(not one["estimated"] for one in report["performance"]):
-            return ()
+        self, report: Mapping[str, Any], history: Sequence[Finding], window: str
+    ) -> tuple[Stretch, ...]:
         from store.series import SeriesReader
 
         if self._series is None:
             self._series = SeriesReader(self._layout, timeout_s=0.5)
-        end = history[-1].end + timedelta(seconds=1)
-        return performance_over_time(self._series, shown, history[0].start, end)
+        return performance_of_windows(self._layout, history, window, report, reader=self._series)
 
     def _segments(self, shown: WatchedVersion) -> Sequence[Sequence[Finding]]:
         """The history of each segment that is watched, oldest first."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.drift.moments import days_of, moment_text
-from workbench.desk.drift_performance import Measured
 from workbench.desk.drift_rows import DriftRow, effect_in
 from workbench.drift_shape import bars_of, has_bins_of_one_value
 
@@ -127,25 +126,34 @@ def _marks(view: DriftView, x: Sequence[float]) -> tuple[tuple[float, str], ...]
 
 
 def _performance(view: DriftView, row: DriftRow) -> EffectOverTime:
-    """The metric in stretches of time, with its confidence band where one is known; what it was is a line."""
+    """The metric in each window, with its confidence band where one is known; what it was is a line."""
     source: Mapping[str, Any] = row.source
     metric, was = source["metric"], source.get("reference")
-    found = () if source.get("estimated") else view.performance
-    measured = [(moment.end.timestamp(), moment.metrics.get(metric)) for moment in found]
-    if not any(one for _, one in measured):
+    is_estimated = bool(source.get("estimated"))
+    measured: list[_Measured] = []
+    for one in () if is_estimated else view.performance:
+        figure = one.figures.get(metric)
+        values = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
+        measured.append((one.end.timestamp(), *values))
+    when = f"by the time of the prediction, {view.windows}"
+    if not any(value is not None for _, value, _, _ in measured):
         at = view.history[-1].end.timestamp() if view.history else 0.0
-        low, high = source.get("low"), source.get("high")
-        measured = [] if row.value is None else [(at, Measured(row.value, low, high))]
+        measured = [] if row.value is None else [(at, row.value, source.get("low"), source.get("high"))]
+        when = "estimated before labels come" if is_estimated else "all of its labelled predictions"
     if measured and view.history:
-        measured.insert(0, (min(view.history[0].start.timestamp(), measured[0][0]), None))
-    x = tuple(at for at, _ in measured)
-    when = "estimated before labels come" if source.get("estimated") else "by the time of the prediction"
+        begin = min(view.history[0].start.timestamp(), measured[0][0])
+        measured.insert(0, (begin, None, None, None))
+    x = tuple(at for at, _, _, _ in measured)
     return EffectOverTime(
         title=f"{row.name} · {when}",
         x=x,
-        y=tuple(None if one is None else one.value for _, one in measured),
-        low=tuple(None if one is None else one.low for _, one in measured),
-        high=tuple(None if one is None else one.high for _, one in measured),
+        y=tuple(value for _, value, _, _ in measured),
+        low=tuple(low for _, _, low, _ in measured),
+        high=tuple(high for _, _, _, high in measured),
         lines=() if was is None else (Line(was, "was", "muted"),),
         marks=_marks(view, x),
     )
+
+
+_Measured = tuple[float, float | None, float | None, float | None]
+"""When, the value, and what bounds it with 95 % confidence where that is known."""

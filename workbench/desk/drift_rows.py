@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.desk.drift_performance import trend
-
 if TYPE_CHECKING:
+    from pipelines.performance import Stretch
     from store.alerts import Alert
     from store.findings import Finding
-    from workbench.desk.drift_performance import PerformanceMoment
 
 Kind = Literal["feature", "prediction", "performance", "check", "segment"]
 _ORDER = ("", "insufficient", "ok", "watch", "warning", "critical")
@@ -67,7 +65,7 @@ def rows_of(
     history: Sequence[Finding],
     alerts: Sequence[Alert],
     segments: Sequence[Sequence[Finding]] = (),
-    performance: Sequence[PerformanceMoment] = (),
+    performance: Sequence[Stretch] = (),
 ) -> Iterator[DriftRow]:
     """The ranking of one report: what drifted most first, then what else is known of the version.
 
@@ -175,9 +173,7 @@ def _new_values(one: Mapping[str, Any]) -> str:
     return f"{shape['current'][-1]:,} new values"
 
 
-def _performance(
-    one: Mapping[str, Any], alerts: Sequence[Alert], moments: Sequence[PerformanceMoment]
-) -> DriftRow:
+def _performance(one: Mapping[str, Any], alerts: Sequence[Alert], stretches: Sequence[Stretch]) -> DriftRow:
     low, high, was = one.get("low"), one.get("high"), one.get("reference")
     parts = []
     if was is not None:
@@ -190,12 +186,17 @@ def _performance(
         name=one["metric"] + (" (est.)" if one.get("estimated") else ""),
         severity="critical" if one.get("dropped") else "",
         value=one["value"],
-        trend=() if one.get("estimated") else trend(moments, one["metric"]),
+        trend=() if one.get("estimated") else _values(stretches, one["metric"]),
         since=alert.since if alert is not None and one.get("dropped") else None,
         note=" ".join(parts),
         alert=alert if one.get("dropped") else None,
         source=one,
     )
+
+
+def _values(stretches: Sequence[Stretch], metric: str) -> tuple[float | None, ...]:
+    found = (one.figures.get(metric) for one in stretches)
+    return tuple(None if figure is None else figure.value for figure in found)
 
 
 def _check(check: Mapping[str, Any], alerts: Sequence[Alert]) -> DriftRow:

@@ -153,6 +153,21 @@ def test_labels_bring_performance_with_a_confidence_band(drifting: Any) -> None:
         assert low < y < high
 
 
+def test_performance_follows_the_windows_that_are_looked_at(drifting: Any) -> None:
+    for minute in range(4):
+        drifting.ask(500, NOON - timedelta(minutes=4 - minute), labelled=True)
+    drifting.look()
+    view = desk_of(drifting).drift.view(Wanted(window="500"))
+    mae = by_name(view)["mae"]
+    assert len(mae.trend) == len(view.history) == 4
+    assert mae.trend == pytest.approx([2.0] * 4, abs=0.01)
+    assert "windows of 500 rows" in over_time(view, mae).title
+    project = load_project(drifting.root)
+    watch = Monitor(drifting.root)
+    report = watch.current(Key("bikes", 1), window="500", now=NOON + timedelta(minutes=1))
+    assert "RMSE by window" in project_page(project, report, window="500")
+
+
 def test_it_says_what_to_do_where_there_is_nothing(drifting: Any) -> None:
     desk = desk_of(drifting)
     assert "workbench train" in desk.drift.view(Wanted()).nothing
