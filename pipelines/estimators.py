@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import sysconfig
+import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pipelines.columns import TaskName
-from store.errors import SettingsError, TrainingError
+from pipelines.user_module import as_user_error, missing_module_hint
+from store.errors import SettingsError, TrainingError, WorkbenchError
 
 DEFAULT = "hist_gradient_boosting"
 
@@ -157,25 +161,43 @@ def _by_path(path: str) -> Any:
     module_name, _, attribute = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        package = module_name.partition(".")[0]
-        missing = getattr(error, "name", None)
-        if missing == package:
-            raise SettingsError(
-                f"no estimator {path!r}: package {package!r} is not installed",
-                f"Install it: pip install {package}.",
-            ) from error
-        near = _nearest(path, [f"{module}.{cls}" for cls, module in _classes().items()])
-        raise SettingsError(f"no estimator {path!r}: {error}", near or "Check the path.") from error
-    except Exception as error:
-        raise TrainingError(
-            f"{module_name} cannot be imported: {error}", "Check its installation."
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise _import_failure(path, module_name, error) from error
     if not hasattr(module, attribute):
         public = [name for name in dir(module) if name[:1].isupper()]
         near = _nearest(attribute, public)
         raise SettingsError(f"{module_name} has no {attribute!r}", near or "Check the path.")
     return getattr(module, attribute)
+
+
+def _import_failure(path: str, module_name: str, error: BaseException) -> WorkbenchError:
+    """Says whether the module isn't there, is broken, or is the user's and fails at a line of theirs."""
+    package = module_name.partition(".")[0]
+    files = _files_in(error)
+    if isinstance(error, ModuleNotFoundError) and not files:
+        if error.name == package:
+            return SettingsError(
+                f"no estimator {path!r}: package {package!r} is not installed",
+                f"Install it: pip install {package}. A file of yours goes into `module`, with build(params).",
+            )
+        near = _nearest(path, [f"{module}.{cls}" for cls, module in _classes().items()])
+        return SettingsError(f"no estimator {path!r}: {error}", near or "Check the path.")
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    installed = [Path(sysconfig.get_path(kind)).resolve() for kind in kinds]
+    own = [file for file in files if not any(file.resolve().is_relative_to(folder) for folder in installed)]
+    if own:
+        return as_user_error(error, own[-1], f"cannot be loaded for the estimator {path}")
+    hint = missing_module_hint(error, Path(files[-1])) if files else None
+    return TrainingError(f"{module_name} cannot be imported: {error}", hint or "Check its installation.")
+
+
+def _files_in(error: BaseException) -> list[Path]:
+    """The files that ran, or can't, while a module was imported, outermost first."""
+    importers = {__file__, importlib.__file__}
+    names = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        names.append(error.filename)
+    return [Path(name) for name in names if name not in importers and not name.startswith("<")]
 
 
 def _check_class(kind: Any, name: str, is_regression: bool) -> None:

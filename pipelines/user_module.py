@@ -197,21 +197,37 @@ def reported(path: Path, what: str) -> Iterator[None]:
 
 
 def as_user_error(error: BaseException, path: Path, what: str) -> UserCodeError:
-    """A report that names the user's line."""
-    line = line_in(error, path)
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        line = error.lineno
+    """A report that names the user's line, be it of `path` or of a file beside it."""
+    path, line = _innermost(error, path)
     where = f"{path}, line {line}," if line else f"{path}"
     shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     report = "".join(traceback.format_exception(error))
-    return UserCodeError(
-        f"{where} {what}: {shown.splitlines()[0]}", "Mend that line; the job's log has it all.", report
-    )
+    hint = missing_module_hint(error, path) or "Mend that line; the job's log has it all."
+    return UserCodeError(f"{where} {what}: {shown.splitlines()[0]}", hint, report)
+
+
+def missing_module_hint(error: BaseException, path: Path) -> str | None:
+    """What to do about a package that the file at `path` imports and that isn't there."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    package = (name or "").partition(".")[0]
+    if not package or package in sys.modules or importlib.util.find_spec(package) is not None:
+        return None
+    return f"Install it (pip install {package}); a file of yours of that name belongs beside {path.name}."
+
+
+def _innermost(error: BaseException, path: Path) -> tuple[Path, int | None]:
+    """The last line in the error's traceback that is the user's: of `path` or of a file in its folder."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).parent == path.parent:
+        return Path(error.filename), error.lineno
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).parent == path.parent:
+            return Path(frame.filename), frame.lineno
+    return path, None
 
 
 def line_in(error: BaseException, path: Path) -> int | None:
     """The innermost line of `path` in the error's traceback; None where it does not appear."""
     lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path
     ]
     return lines[-1] if lines else None

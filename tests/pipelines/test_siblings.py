@@ -65,7 +65,7 @@ def test_what_travels_is_turned_back_into_what_was_written(folder: Path) -> None
 
 def test_a_folder_is_refused_and_the_line_in_a_file_beside_is_named(folder: Path) -> None:
     (folder / "helpers.py").write_text("SHIFT = 1 / 0\n")
-    with pytest.raises(UserCodeError, match=r"mine\.py, line 1, cannot be loaded: ZeroDivisionError"):
+    with pytest.raises(UserCodeError, match=r"helpers\.py, line 1, cannot be loaded: ZeroDivisionError"):
         load_user_module(folder / "mine.py", "demo")
     (folder / "parts").mkdir()
     (folder / "helpers.py").write_text("\nfrom parts.first import double\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,24 @@ def test_a_quarantined_file_is_shown_and_released_with_a_reason(workbench, layou
     events = workbench("events", "--json").json
     assert {"data_quarantined", "data_released"} <= {event["what"] for event in events}
     assert workbench("data", "show", "nothing.csv").code == 1
+
+
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_a_file_outside_of_the_project_is_found_however_it_is_typed(
+    is_relative, workbench, layout, tmp_path_factory, monkeypatch
+):
+    file = tmp_path_factory.mktemp("outside") / "bad.csv"
+    file.write_text(GOOD + "50,a,\n")
+    from_project = os.path.relpath(file, layout.root)
+    written = from_project if is_relative else str(file)
+    (layout.root / "workbench.toml").write_text(SETTINGS.replace('"data"', f'"{written}"'))
+    assert workbench("train").code == 1
+    monkeypatch.chdir(layout.root / "data")
+    for typed in (str(file), os.path.relpath(file)):
+        shown = workbench("data", "show", typed, "--json")
+        assert (shown.code, shown.json["state"]) == (0, "quarantined"), typed
+    monkeypatch.chdir(layout.root)
+    assert workbench("data", "release", from_project, "--reason", "unknown yet").code == 0
 
 
 def test_what_is_named_for_a_training_is_looked_up_by_its_content(layout):

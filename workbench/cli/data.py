@@ -235,11 +235,19 @@ def _pipelines(invocation: Invocation, wanted: str | None) -> dict[str, Any]:
 
 
 def _path_in(invocation: Invocation, file: str) -> str:
-    """The ledger's name of a file that was typed: relative to this folder, or to the project."""
-    from store.ledger import ledger_path
+    """The ledger's name of a file that was typed: relative to this folder, or to the project.
 
-    here = Path.cwd() / file
-    return ledger_path(here, invocation.layout.root) if here.exists() else file
+    A file outside of the project is known as the settings spell it, in full or with `..`; either finds it.
+    """
+    from store.ledger import ledger_path, list_files
+
+    here, root = Path.cwd() / file, invocation.layout.root
+    if not here.exists():
+        return file
+    name = ledger_path(here, root)
+    alike = [known.path for known in list_files(invocation.layout) if Path(known.path).name == here.name]
+    same = (path for path in alike if (root / path).resolve() == here.resolve())
+    return name if name in alike else next(same, name)
 
 
 def _state(state: str) -> Cell:
