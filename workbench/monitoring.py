@@ -146,12 +146,15 @@ class Monitor:
             watched = replace(watched, settings=_with_window(watched.settings, window))
         live = self._live_drift(project)
         if segment is not None:
-            return live.segment_report(watched, segment_in(watched.profile, segment), now).as_json()
+            segment = segment_in(watched.profile, segment)
         with shared_reading(project.layout):
-            report = live.report(watched, now)
+            if segment is None:
+                report = live.report(watched, now)
+            else:
+                report = live.segment_report(watched, segment, now)
             if not report.current_rows or report.start is None or report.end is None:
                 return report.as_json()
-            details = self._performance(project, key, report.start, report.end, by_segment=True)
+            details = self._performance(project, key, report.start, report.end, segment)
         report = replace(report, performance=details.pop("metrics"))
         return {**report.as_json(), "performance_details": details}
 
@@ -251,12 +254,14 @@ class Monitor:
         seen.performance_at = now
 
     def _performance(
-        self, project: Project, key: Key, start: datetime, end: datetime, *, by_segment: bool = False
+        self, project: Project, key: Key, start: datetime, end: datetime, segment: Segment | None = None
     ) -> dict[str, Any]:
+        """Of all rows, and by segments; or of those of one `segment`."""
         from pipelines.performance import performance_details, segment_features
 
         profile = self._seen[key].profile
-
+        watched = monitor_settings(project, key.model).segments
+        by = segment_features(profile, watched) if profile is not None else []
         return performance_details(
             project.layout,
             key.model,
@@ -265,7 +270,8 @@ class Monitor:
             start=start,
             end=end + timedelta(seconds=1),
             reference=profile,
-            segments=segment_features(profile) if by_segment and profile is not None else (),
+            segments=[name for name in by if segment is None or name != segment.column],
+            segment=segment,
         )
 
     def _watched(self, project: Project, key: Key) -> Watched | None:

@@ -91,7 +91,7 @@ def tables(details: Details) -> Iterator[Table]:
             ("segment", "predictions", "with outcome", metric_name(segments[0]["metric"])),
             tuple(
                 (
-                    f"{one['feature']}={'missing' if one['value'] is None else one['value']}",
+                    segment_name(one),
                     f"{one['predictions']:,}",
                     f"{one['labelled']:,}",
                     interval({**one, "value": one["mean"]}),
@@ -133,6 +133,11 @@ def residual_text(details: Details) -> str:
         was = number(found["reference_bias"])
         text += f"; on held-out training data it was {was} (p {found['p_value']:.2g})"
     return f"{text}."
+
+
+def segment_name(one: Mapping[str, Any]) -> str:
+    """`country=FR`."""
+    return f"{one['feature']}={'missing' if one['value'] is None else one['value']}"
 
 
 def interval(one: Mapping[str, Any] | None) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from store.layout import Layout
     from store.profile import Profile
+    from store.slices import Segment
 
 DECIDING = {"binary": ("accuracy", "f1", "roc_auc"), "multiclass": ("accuracy", "f1"), "regression": ("mae",)}
 """Metrics whose drop says that the concept has changed."""
@@ -69,9 +70,12 @@ def performance_details(
     reference: Profile | None = None,
     history: Sequence[Sequence[dict[str, Any]]] | None = None,
     segments: Sequence[str] = (),
+    segment: Segment | None = None,
 ) -> dict[str, Any]:
     """All there is to say: "metrics" (as performance_report), "coverage", "classes", "calibration",
     "segments" (by the values of these features), "residuals", "concept" and "note".
+
+    Of one `segment` there is nothing to have dropped from: the reference is of all rows.
 
     Of very many rows, what the counts by five minutes tell is of all of them (accuracy, precision, recall,
     F1, errors), the rest of a part of them: "sampled" says of how many.
@@ -94,12 +98,15 @@ def performance_details(
             classes=names,
             segments=segments,
             stretches=() if whole is None else whole.stretches,
+            segment=segment,
         )
         lags = latest_lags(connection, model, end)
     held = PerformanceReference.from_json(profile.performance if profile else None)
-    found = assess(rows, held, history=history, whole=whole)
+    if segment is not None and held is not None:
+        held = replace(held, figures={})
+    found = assess(rows, held, history=history, whole=None if segment is not None else whole)
     n, labelled = len(rows), int(rows.labelled.sum())
-    if whole is not None:
+    if whole is not None and segment is None:
         n, labelled = whole.predictions, whole.labelled
         found["sampled"] = {"rows": len(rows), "of": n}
     found["coverage"] = coverage_of(lags, n, labelled, start, end)
@@ -108,14 +115,16 @@ def performance_details(
     return {name: _without_infinities(value) for name, value in found.items()}
 
 
-def segment_features(profile: Profile) -> list[str]:
-    """Features worth looking at by value: categories, and few of them."""
-    found = [
+def segment_features(profile: Profile, watched: Sequence[str] = ()) -> list[str]:
+    """Features worth looking at by value: those `watched` so, then categories of which there are few."""
+    known = {feature.name for feature in profile.features}
+    few = [
         feature.name
         for feature in profile.features
         if feature.is_categorical and 1 < len(feature.categories) <= _SEGMENT_VALUES
     ]
-    return found[:_SEGMENT_FEATURES]
+    chosen = [name for name in watched if name in known]
+    return [*chosen, *[name for name in few if name not in chosen][: max(0, _SEGMENT_FEATURES - len(chosen))]]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -175,7 +184,8 @@ def assess(
         found["calibration"] = of_classes.calibration_of(rows)
     elif len(labelled):
         residual = labelled.actual - labelled.predicted
-        held = None if reference is None or reference.residuals is None else dict(reference.residuals)
+        known = reference.residuals if reference is not None and reference.figures else None
+        held = None if known is None else dict(known)
         found["residuals"] = of_numbers.residual_change(residual, held)
     by_segment = of_numbers.by_segment if rows.classes is None else of_classes.by_segment
     for feature in rows.segments:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
 
+    from store.slices import Segment
+
 
 _COLUMNS = ("prediction_id", "predicted_at")
 _OF_CLASSES = ("label", "probability", "probabilities")
@@ -68,10 +70,11 @@ def read_rows(
     classes: Sequence[str] | None,
     segments: Sequence[str] = (),
     stretches: Sequence[tuple[datetime, datetime]] = (),
+    segment: Segment | None = None,
 ) -> Rows:
     """Predictions from `start` to before `end`, as PredictionReader.opened has them; `segments` are features.
 
-    Of `stretches` of that time only, where some are given.
+    Of `stretches` of that time only, where some are given, and of one `segment`.
     """
     import numpy as np
 
@@ -86,6 +89,9 @@ def read_rows(
         # DuckDB passes over what lies between them. A query for each would take it longer to plan.
         conditions.append(f"({' OR '.join(['predicted_at >= ? AND predicted_at < ?'] * len(stretches))})")
         values += [_naive(moment) for stretch in stretches for moment in stretch]
+    if segment is not None:
+        conditions.append(f"{_feature(connection, segment.column)} = ?")
+        values.append(segment.value)
     wanted = [*_COLUMNS, *(("prediction",) if classes is None else _OF_CLASSES)]
     given = "actual" if classes is None else "label"
     columns = ["epoch(l.received_at) - epoch(p.predicted_at) AS lag_s", "epoch_us(p.predicted_at) AS at_us"]
@@ -108,7 +114,7 @@ def read_rows(
     columns += [f"{source} AS s{place}" for place, source in enumerate(features.values())]
     wanted += ["schema_id", "numeric", "categorical"] if segments else []
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT {', '.join(wanted)} FROM predictions"
+        f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT {', '.join(wanted)} FROM predictions p"
         f" WHERE {' AND '.join(conditions)}",
         values,
     )

@@ -8,8 +8,8 @@ season, over many ways to hold days out, and how many windows into the next seas
 
 Twice: with all that a model of this table sees, its columns `season` and `mnth` among them; and, the harder
 case, with weather, clock and calendar alone, for a model that nobody tells the season. `--day` adds the day
-of the year to the first, which no day after training can have had: it changes neither column, as its own weeks
-in the reference move as far.
+of the year to the first, which no day after training can have had. It changes nothing there: it moves as far
+within the reference.
 
 Rows of one week are no independent witnesses of a season. So behind each turn stands what weeks can tell of
 the weather: the p of a t test on the mean temperature of the first three weeks against those of the

@@ -107,6 +107,14 @@ def distribution(row: DriftRow) -> Distribution | None:
     )
 
 
+def segments_of(view: DriftView, row: DriftRow | None) -> Sequence[Mapping[str, Any]]:
+    """How well the version does by segment, beside a line of its measured performance."""
+    if row is None or row.kind != "performance" or row.source.get("estimated") or view.report is None:
+        return ()
+    found = (view.report.get("performance_details") or {}).get("segments") or ()
+    return [one for one in found if one["mean"] is not None]
+
+
 def _closed(edges: Sequence[float], *, is_share: bool = False) -> tuple[float, ...]:
     """The inner edges with an outer one on either side: the first and last bin are open, and drawn as wide
     as the mean of the others, but not beyond zero, nor the last of a share beyond one."""
@@ -135,7 +143,7 @@ def _performance(view: DriftView, row: DriftRow) -> EffectOverTime:
         figure = one.figures.get(metric)
         values = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
         measured.append((one.end.timestamp(), *values))
-    when = f"by the time of the prediction, {view.windows}"
+    when = f"{view.windows}, by the time of the prediction"
     if not any(value is not None for _, value, _, _ in measured):
         at = view.history[-1].end.timestamp() if view.history else 0.0
         measured = [] if row.value is None else [(at, row.value, source.get("low"), source.get("high"))]

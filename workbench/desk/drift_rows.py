@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from workbench.performance_text import segment_name
+
 if TYPE_CHECKING:
     from pipelines.performance import Stretch
     from store.alerts import Alert
@@ -85,8 +87,11 @@ def rows_of(
     for check in report["checks"]:
         if check["severity"] != "insufficient":
             yield _check(check, own)
+    by_segment = {
+        segment_name(one): one for one in (report.get("performance_details") or {}).get("segments", ())
+    }
     for one_history in segments:
-        yield _segment(one_history, of_version)
+        yield _segment(one_history, of_version, by_segment.get(one_history[-1].segment))
     yield from at_rest
 
 
@@ -216,7 +221,9 @@ def _check(check: Mapping[str, Any], alerts: Sequence[Alert]) -> DriftRow:
     )
 
 
-def _segment(history: Sequence[Finding], alerts: Sequence[Alert]) -> DriftRow:
+def _segment(
+    history: Sequence[Finding], alerts: Sequence[Alert], performance: Mapping[str, Any] | None
+) -> DriftRow:
     newest = history[-1]
     trend = tuple(_largest(window) for window in history)
     flagged = [name for name, verdict in newest.features.items() if verdict["flagged"]]
@@ -234,10 +241,16 @@ def _segment(history: Sequence[Finding], alerts: Sequence[Alert]) -> DriftRow:
         ends=tuple(window.end for window in history),
         scale=max([0.25, *(value for value in trend if value is not None)]),
         since=since,
-        note=", ".join(flagged[:3]) or f"{newest.rows:,} rows",
+        note=" · ".join(
+            filter(None, (", ".join(flagged[:3]) or f"{newest.rows:,} rows", _measured(performance)))
+        ),
         alert=next((one for one in alerts if _segment_of(one) == newest.segment), None),
         source=newest.as_json(),
     )
+
+
+def _measured(one: Mapping[str, Any] | None) -> str:
+    return "" if one is None or one["mean"] is None else f"{one['metric']} {one['mean']:.3g}"
 
 
 def _largest(window: Finding) -> float | None:

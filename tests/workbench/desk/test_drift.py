@@ -10,14 +10,15 @@ import pytest
 
 from store.alerts import get_alert
 from store.findings import Finding
-from store.slices import Key
+from store.slices import Key, Segment
 from workbench.desk.desk import Desk, open_desk
 from workbench.desk.drift import Deployment, DriftView, Wanted, WatchedVersion, _chosen
-from workbench.desk.drift_picture import distribution, over_time, pictured
+from workbench.desk.drift_picture import distribution, over_time, pictured, segments_of
 from workbench.desk.drift_rows import DriftRow, rows_of
 from workbench.desk.drift_words import spelled
 from workbench.desk.place import find_place
 from workbench.monitoring import Monitor
+from workbench.performance_text import segment_name
 from workbench.report_page import project_page
 from workbench.settings import load_project
 
@@ -166,6 +167,27 @@ def test_performance_follows_the_windows_that_are_looked_at(drifting: Any) -> No
     watch = Monitor(drifting.root)
     report = watch.current(Key("bikes", 1), window="500", now=NOON + timedelta(minutes=1))
     assert "RMSE by window" in project_page(project, report, window="500")
+
+
+def test_performance_is_told_by_segment_and_of_a_segment_alone(drifting: Any) -> None:
+    drifting.hours(0, 0, 0, labelled=True)
+    desk = desk_of(drifting)
+    view = desk.drift.view(Wanted())
+    rows = by_name(view)
+    found = {segment_name(one): one for one in segments_of(view, rows["mae"])}
+    assert set(found) == {"season=spring", "season=fall"}
+    assert sum(one["labelled"] for one in found.values()) == 1800
+    assert not segments_of(view, rows["temp"])
+    assert f"mae {found['season=fall']['mean']:.3g}" in rows["season=fall"].note
+
+    watch = Monitor(drifting.root)
+    now = NOON + timedelta(minutes=1)
+    report = watch.current(Key("bikes", 1), segment=Segment("season", "fall"), now=now)
+    whole = watch.current(Key("bikes", 1), now=now)
+    (mae,) = (one for one in report["performance"] if one["metric"] == "mae")
+    (same,) = (one for one in whole["performance_details"]["segments"] if one["value"] == "fall")
+    assert (mae["value"], mae["n"]) == (pytest.approx(same["mean"]), same["labelled"])
+    assert report["performance_details"]["coverage"]["predictions"] == report["current_rows"]
 
 
 def test_it_says_what_to_do_where_there_is_nothing(drifting: Any) -> None:

@@ -26,6 +26,7 @@ from workbench.tui.screens.drift import DriftScreen
 from workbench.tui.screens.drift_page import explanation
 from workbench.tui.widgets.chart import Chart
 from workbench.tui.widgets.distribution import DistributionView
+from workbench.tui.widgets.page import Page
 
 NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
 Scenario = Callable[[Pilot[Any], DriftScreen], Awaitable[None]]
@@ -149,6 +150,25 @@ def test_the_distribution_is_back_after_a_line_that_has_none(drifted: Path, on_d
         await until(pilot, lambda: screen.has_class("-shapeless"))
         assert screen.ranking.move_cursor("feature:temp")
         await until(pilot, lambda: "█" in bars_of(screen))
+
+    on_drift(drifted, scenario)
+
+
+def test_performance_by_segment_stands_beside_its_chart(drifted: Path, on_drift: OnDrift) -> None:
+    async def scenario(pilot: Pilot[Any], screen: DriftScreen) -> None:
+        panel = screen.query_one("#segments", Page)
+        assert not panel.display
+        assert screen.ranking.move_cursor("performance:mae")
+
+        def lines() -> list[str]:
+            return panel._shown.plain.splitlines() if panel._shown is not None else []
+
+        await until(pilot, lambda: any("season=fall" in line for line in lines()))
+        assert "MAE by segment" in str(panel.border_title)
+        assert {line.split()[0] for line in lines()} == {"season=fall", "season=spring", "season=winter"}
+        assert all(len(line) <= panel.scrollable_content_region.width for line in lines())
+        assert screen.ranking.move_cursor("feature:temp")
+        await until(pilot, lambda: not panel.display)
 
     on_drift(drifted, scenario)
 

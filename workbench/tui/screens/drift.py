@@ -15,14 +15,15 @@ from textual.widget import Widget
 
 from store.alerts import Alert
 from workbench.desk.drift import WINDOWS, DriftView, Wanted
-from workbench.desk.drift_picture import distribution, over_time, pictured
+from workbench.desk.drift_picture import distribution, over_time, pictured, segments_of
 from workbench.desk.drift_rows import DriftRow
 from workbench.desk.drift_words import spelled
+from workbench.report_page.words import metric_name
 from workbench.tui.frame.dialogs import Choice, ChoiceDialog
 from workbench.tui.frame.screen import SMALLEST, WorkbenchScreen
 from workbench.tui.screens.drift_chart import bins_of, chart_of
 from workbench.tui.screens.drift_columns import SYMBOLS, alert_columns, ranking_columns
-from workbench.tui.screens.drift_page import explanation
+from workbench.tui.screens.drift_page import by_segment, explanation
 from workbench.tui.widgets.cells import clean
 from workbench.tui.widgets.chart import Chart
 from workbench.tui.widgets.distribution import DistributionView
@@ -54,16 +55,19 @@ class DriftScreen(WorkbenchScreen):
         #body { layout: vertical; }
         #lists { layout: vertical; height: 3fr; }
         #ranking-frame { layout: vertical; height: 1fr; }
-        #ranking-frame, #alerts, #over-time, #shape, #why {
+        #ranking-frame, #alerts, #over-time, #shape, #segments, #why {
             border: round $foreground 20%; border-title-color: $text-muted; }
-        #ranking-frame:focus-within, #alerts:focus, #over-time:focus-within, #why:focus {
+        #ranking-frame:focus-within, #alerts:focus, #over-time:focus-within, #segments:focus,
+        #why:focus {
             border: round $primary; border-title-color: $foreground; border-title-style: bold; }
         #alerts { height: 5; display: none; }
         #pictures { layout: horizontal; height: 2fr; }
         #over-time { width: 3fr; }
-        #shape { width: 2fr; }
+        #shape, #segments { width: 2fr; }
+        #segments { display: none; }
         #why { display: none; padding: 0 1; height: 1fr; }
         &.-shapeless #shape { display: none; }
+        &.-segmented #segments { display: block; }
         &.-pointless #effect { visibility: hidden; }
         &.-alarmed #alerts { display: block; }
         &.-low #pictures, &.-middle.-alerting #pictures { display: none; }
@@ -74,7 +78,7 @@ class DriftScreen(WorkbenchScreen):
         &.-wide #lists { width: 6fr; height: 1fr; }
         &.-wide #pictures { width: 5fr; height: 1fr; layout: vertical; }
         &.-wide #over-time { width: 1fr; height: 3fr; }
-        &.-wide #shape { width: 1fr; height: 2fr; }
+        &.-wide #shape, &.-wide #segments { width: 1fr; height: 2fr; }
         &.-explaining #why { display: block; }
         &.-explaining #pictures { display: none; }
         &.-explaining #lists { display: none; }
@@ -102,7 +106,7 @@ class DriftScreen(WorkbenchScreen):
         why = Page(id="why")
         yield Container(
             Container(ranking_frame, alerts, id="lists"),
-            Container(over, shape, id="pictures"),
+            Container(over, shape, Page(id="segments"), id="pictures"),
             why,
             id="body",
         )
@@ -180,6 +184,12 @@ class DriftScreen(WorkbenchScreen):
         bins = None if row is None else distribution(pictured(view, row))
         self.set_class(bins is None, "-shapeless")
         self.set_class(picture is None or not picture.x, "-pointless")
+        segments = segments_of(view, row)
+        self.set_class(bool(segments), "-segmented")
+        if segments:
+            panel = self.query_one("#segments", Page)
+            panel.border_title = Content(f"{metric_name(segments[0]['metric'])} by segment")
+            panel.set_page(partial(by_segment, segments))
         self.query_one("#shape").border_title = "reference ▒ now █"
         self.query_one("#distribution", DistributionView).set_bins(bins_of(bins))
         if self.has_class("-explaining") and row is not None and view.report is not None:

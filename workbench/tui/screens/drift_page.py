@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textual.content import Content
@@ -19,13 +19,17 @@ from workbench.drift_text import (
     sentence,
     subtitle_of,
 )
-from workbench.performance_text import residual_text, sentences, tables
+from workbench.performance_text import interval, residual_text, segment_name, sentences, tables
 from workbench.tui.screens.drift_columns import SYMBOLS, TONES
+from workbench.tui.widgets.cells import clean, clip, width
 from workbench.tui.widgets.formats import MISSING, number
 from workbench.tui.widgets.page import Cell, grid, heading, paragraph
 
 _QUIET = "$text-muted"
 _RIGHT = frozenset({1, 2, 3})
+_ROOMY = 50
+_BAR = 6
+_SHORTEST_NAME = 8
 
 
 def explanation(report: Mapping[str, Any], row: DriftRow, cells: int) -> Content:
@@ -55,10 +59,33 @@ def _of_metric(one: Mapping[str, Any], details: Mapping[str, Any], cells: int) -
             parts += [Content(""), paragraph(text, cells)]
     for table in tables(details):
         rows = [_header(*table.head), *([(text, "") for text in row] for row in table.rows)]
-        padded = [[*row, ("", "")] for row in rows]  # the last column is the one that wraps
         parts += [Content(""), heading(table.title)]
-        parts.append(grid(padded, cells, right=frozenset(range(1, len(table.head)))))
+        parts.append(_figures(rows, cells))
     return parts
+
+
+def by_segment(segments: Sequence[Mapping[str, Any]], cells: int) -> Content:
+    """A metric within each segment; how sure it is and of how many outcomes, where there is room for it."""
+    known = [one for one in segments if one["mean"] is not None]
+    longest = max((one["mean"] for one in known), default=0.0) or 1.0
+    has_room = cells >= _ROOMY
+    rows: list[list[Cell]] = []
+    for one in known:
+        bounds = {"low": one["low"], "high": one["high"]} if has_room else {}
+        value = interval({"value": one["mean"], **bounds})
+        bar = [("█" * round(_BAR * one["mean"] / longest), "$primary")] if has_room else []
+        rows.append([(segment_name(one), ""), (value, ""), (f"{one['labelled']:,}", _QUIET), *bar])
+    return _figures(rows, cells, left=3)
+
+
+def _figures(rows: Sequence[Sequence[Cell]], cells: int, *, left: int | None = None) -> Content:
+    """Names and figures, those before the column `left` aligned right; names are cut rather than wrapped."""
+    columns = max(map(len, rows), default=0)
+    sizes = [max(width(clean(row[at][0])) for row in rows) for at in range(columns)]
+    room = max(_SHORTEST_NAME, cells - sum(sizes[1:]) - 2 * columns)
+    # The last column of a grid is the one that wraps.
+    cut = [[(clip(clean(row[0][0]), room), row[0][1]), *row[1:], ("", "")] for row in rows]
+    return grid(cut, cells, right=frozenset(range(1, columns if left is None else left)))
 
 
 def _of_feature(one: Mapping[str, Any], report: Mapping[str, Any], cells: int) -> list[Content]:
