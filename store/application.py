@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -15,12 +17,21 @@ from store.errors import SettingsError
 from store.ids import new_prediction_ids
 from store.layout import Layout
 from store.log import PredictionLog
-from store.records import FeatureSchema, Kind
+from store.records import VERSIONS, FeatureSchema, Kind
 from store.settings import StoreSettings
 
 _logs: dict[str, PredictionLog] = {}
 _kinds: dict[tuple[str, int], dict[str, Kind]] = {}
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: a thread that isn't there may hold the parent's."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def log_prediction(
@@ -47,17 +58,19 @@ def log_prediction(
     Safe for threads and forked workers; takes some 20 microseconds, never waits for the DuckDB file, and
     never raises for what is in `features`. `[store]` of workbench.toml holds (redactions, durability, path)
     unless `settings` are given; the first call for a folder decides. Raises SettingsError where that file
-    can't be used.
+    can't be used, ValueError for a version of more than 32 bits.
 
         from store import log_prediction
         prediction_id = log_prediction("my-project", model="churn", version=3,
                                        features={"age": 35, "plan": "pro"}, prediction=1, probability=0.83)
     """
     log = _log_of(project, settings)
+    if int(version) not in VERSIONS:
+        raise ValueError(f"version {version} is no integer of 32 bits: name the model by it, or count")
     with _lock:
         kinds = _kinds.setdefault((model, version), {})
         for name, value in features.items():
-            if value is not None and name not in kinds:
+            if name not in kinds and not _is_missing(value):
                 kinds[name] = "categorical" if _as_number(value) is None else "numeric"
         schema = FeatureSchema(tuple(features), tuple(kinds.get(name, "numeric") for name in features))
     if probabilities is not None:
@@ -136,15 +149,25 @@ def _settings_of(root: Path) -> StoreSettings:
 
 
 def _as_number(value: Any) -> float | None:
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if value is None or isinstance(value, (str, bytes)):
         return None
     try:
+        if isinstance(value, datetime):
+            if value != value:  # pandas' NaT
+                return math.nan
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # whatever somebody's own type raises
         return None
 
 
 def _as_text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    try:
+        return None if _is_missing(value) else str(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None or pandas' NA, which is neither a number nor a text."""
+    return value is None or type(value).__name__ == "NAType"

@@ -75,9 +75,11 @@ TABLES = {
 }
 
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
-_GROUP_ROWS = 20_480
+GROUP_ROWS = 20_480
 """Rows that DuckDB keeps together in what the folds write: it writes the last group again, whole, until it
 is full, so that DuckDB's own 122,880 would make a small fold cost as much as a large one."""
+# Where a statement takes longer, DuckDB draws one on standard output, into an answer.
+_NO_PROGRESS_BAR = "SET enable_progress_bar = false"
 _READER_CONFIG = {
     "threads": str(min(2, os.cpu_count() or 1)),
     "memory_limit": "96MB",
@@ -184,7 +186,11 @@ def _open(layout: Layout, deadline: float) -> DuckDBPyConnection:
 
     connection = duckdb.connect(config={**_WRITER_CONFIG, "temp_directory": str(layout.run / "duckdb")})
     try:
-        attach = f"ATTACH {literal(str(layout.predictions))} AS {ATTACHED} (ROW_GROUP_SIZE {_GROUP_ROWS})"
+        connection.execute(_NO_PROGRESS_BAR)
+        attach = (
+            f"ATTACH {literal(str(layout.predictions))} AS {ATTACHED}"
+            f" (TYPE duckdb, ROW_GROUP_SIZE {GROUP_ROWS})"
+        )
         _retry(lambda: connection.execute(attach), layout, deadline)
         connection.execute(f"USE {ATTACHED}")
     except BaseException:
@@ -217,12 +223,11 @@ def reading(
     with _one_at_a_time.turn(timeout_s):
         base = duckdb.connect(config=config) if own else _one_at_a_time.in_memory(config)
         connection = base.cursor()
-        # A long question would have DuckDB draw one on standard output, into the answer.
-        connection.execute("SET enable_progress_bar = false")
+        connection.execute(_NO_PROGRESS_BAR)
         try:
             note: str | None = ""
             if layout.predictions.exists():
-                attach = f"ATTACH {literal(str(layout.predictions))} AS {ATTACHED} (READ_ONLY)"
+                attach = f"ATTACH {literal(str(layout.predictions))} AS {ATTACHED} (TYPE duckdb, READ_ONLY)"
                 try:
                     _retry(lambda: connection.execute(attach), layout, deadline)
                     _check_version(connection, f"{ATTACHED}.", layout.predictions)
@@ -314,6 +319,7 @@ def create_aside(layout: Layout) -> Iterator[DuckDBPyConnection]:
         try:
             connection = duckdb.connect(str(new), config=_WRITER_CONFIG)
             try:
+                connection.execute(_NO_PROGRESS_BAR)
                 create_tables(connection)
                 yield connection
                 connection.execute("CHECKPOINT")  # closing would swallow that the disk is full

@@ -25,10 +25,10 @@ class _Source:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self.reseed()
 
     def reseed(self) -> None:
+        self._lock = threading.Lock()  # in a forked child, a thread that isn't there may hold the parent's
         self._counter = secrets.randbits(39)
         self._millisecond = 0
         self._ready: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -27,6 +28,16 @@ __all__ = ["FeatureSchema", "PredictionLog", "new_prediction_ids"]
 _MOST_ORIGINS = 1_000
 # What a value from outside can make the writing of a line raise.
 _FAILURES = (OSError, TypeError, ValueError, OverflowError, RecursionError)
+_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: a thread that isn't there may hold the parent's."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 class PredictionLog:
@@ -42,7 +53,6 @@ class PredictionLog:
         self._redacted = frozenset(settings.redact)
         self._schemas: dict[str, _PreparedSchema] = {}
         self._received_us = 0
-        self._lock = threading.Lock()
         self.lost = 0
         """Predictions and labels that could not be logged since this process started."""
         self.problem: str | None = None
@@ -123,13 +133,13 @@ class PredictionLog:
 
     def _receipt_time(self) -> int:
         """Microseconds now, later than any before, so that the later label wins."""
-        with self._lock:
+        with _lock:
             self._received_us = max(time.time_ns() // 1_000, self._received_us + 1)
             return self._received_us
 
     def failed(self, count: int, error: Exception) -> bool:
         """Count what could not be logged; False."""
-        with self._lock:
+        with _lock:
             self.lost += count
         self.problem = _describe(error)
         return False

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-from store.records import BASE64, BLOCK, OF_DOUBLES, class_numbers, class_text, numbers
+from store.records import BASE64, BLOCK, OF_DOUBLES, VERSIONS, class_numbers, class_text, numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,6 +82,8 @@ class PendingRows:
     def _place(self, record: Mapping[str, Any], models: set[tuple[str, int, str]]) -> int:
         """Where the line's origin is kept."""
         origin = (str(record["m"]), int(record["v"]), str(record["s"]), str(record["r"]))
+        if origin[1] not in VERSIONS:
+            raise ValueError("a version of more than 32 bits")
         models.add(origin[:3])
         return self._origins.setdefault(origin, len(self._origins))
 

@@ -17,9 +17,8 @@ import hashlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, Literal
 
 import orjson
@@ -27,6 +26,8 @@ import orjson
 Kind = Literal["numeric", "categorical"]
 
 MAX_ROWS = 1_000
+VERSIONS = range(-(2**31), 2**31)
+"""The versions that the log can hold."""
 BLOCK = "b"
 """The key that names the columns whose numbers are bytes."""
 BASE64 = "x64"
@@ -55,24 +56,27 @@ class FeatureSchema:
 
     names: tuple[str, ...]
     kinds: tuple[Kind, ...]
+    numeric_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    categorical_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _schema_id: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.kinds):
             raise ValueError(f"{len(self.names)} feature names but {len(self.kinds)} kinds")
+        for kind in ("numeric", "categorical"):
+            names = tuple(n for n, k in zip(self.names, self.kinds, strict=True) if k == kind)
+            object.__setattr__(self, f"{kind}_names", names)
 
-    @cached_property
+    @property
     def schema_id(self) -> str:
         """The same for the same names and kinds everywhere and always."""
-        text = orjson.dumps([list(self.names), list(self.kinds)])
-        return hashlib.blake2b(text, digest_size=8).hexdigest()
-
-    @cached_property
-    def numeric_names(self) -> tuple[str, ...]:
-        return tuple(n for n, k in zip(self.names, self.kinds, strict=True) if k == "numeric")
-
-    @cached_property
-    def categorical_names(self) -> tuple[str, ...]:
-        return tuple(n for n, k in zip(self.names, self.kinds, strict=True) if k == "categorical")
+        # No cached property: in Python 3.11 that has a lock, which a forked child could wait for forever.
+        found = self._schema_id
+        if found is None:
+            text = orjson.dumps([list(self.names), list(self.kinds)])
+            found = hashlib.blake2b(text, digest_size=8).hexdigest()
+            object.__setattr__(self, "_schema_id", found)
+        return found
 
 
 def encode_schema(schema: FeatureSchema) -> bytes:
@@ -83,7 +87,12 @@ def encode_schema(schema: FeatureSchema) -> bytes:
 def encode_origin(
     *, model: str, version: int, schema_id: str, role: str, classes: Sequence[Any] | None
 ) -> bytes:
-    """The beginning of a payload, which is the same for all requests to a model version."""
+    """The beginning of a payload, which is the same for all requests to a model version.
+
+    Raises ValueError for a version that the log can't hold.
+    """
+    if int(version) not in VERSIONS:
+        raise ValueError(f"version {version} is no integer of 32 bits")
     record: dict[str, Any] = {"k": "p", "m": model, "v": version, "s": schema_id, "r": role}
     if classes is not None:
         record["o"] = classes

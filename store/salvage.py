@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.archive import ArchivedRows
 from store.batches import Batch
-from store.database import FEEDBACK_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
+from store.database import FEEDBACK_COLUMNS, GROUP_ROWS, PREDICTION_COLUMNS, SCHEMA_VERSION
 from store.layout import Layout
 from store.segments import list_segments, read_chunks
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-_GROUP_ROWS = 122_880
-"""Rows that DuckDB keeps together, and that a damaged block takes with it."""
 Insert = Callable[["DuckDBPyConnection", ArchivedRows], None]
 
 
@@ -113,15 +111,15 @@ def _groups(old: Path, table: str, columns: Mapping[str, Any]) -> Iterator[pa.Ta
             ((n_rows, last),) = source.execute(f"SELECT count(*), max(rowid) FROM {table}").fetchall()
     except duckdb.Error:
         return
-    for start in range(0, (last or 0) + 1 if n_rows else 0, _GROUP_ROWS):
+    for start in range(0, (last or 0) + 1 if n_rows else 0, GROUP_ROWS):
         try:
             # Opened anew: an error of the disk may leave a connection unusable.
             with closing(duckdb.connect(str(old), read_only=True)) as source:
-                end = start + _GROUP_ROWS
+                end = start + GROUP_ROWS
                 query = f"SELECT {listed} FROM {table} WHERE rowid >= {start} AND rowid < {end}"
                 yield _table(source.sql(query))
         except duckdb.Error:
-            yield min(_GROUP_ROWS, last + 1 - start)
+            yield min(GROUP_ROWS, last + 1 - start)
 
 
 def _table(relation: Any) -> pa.Table:

@@ -32,11 +32,13 @@ _SPACE_CHECK_BYTES = 4 * 1024 * 1024
 
 _forks = 0
 """How many forks lie between this process and the one that imported this; asking for the pid takes longer."""
+_leaving = threading.Lock()
 
 
 def _count_fork() -> None:
-    global _forks
+    global _forks, _leaving
     _forks += 1
+    _leaving = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_count_fork)
@@ -71,7 +73,6 @@ class SpoolWriter:
         self._reset()
 
     def _reset(self) -> None:
-        self._forks = _forks
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
         self._descriptor: int | None = None
@@ -84,6 +85,7 @@ class SpoolWriter:
         self._space_left_to_check = 0
         self._declared: set[str] = set()
         self._last_declared: Sequence[tuple[str, bytes]] | None = None
+        self._forks = _forks  # last: from here on other threads take what was set before
 
     def append(
         self, lines: Sequence[bytes | memoryview], declarations: Sequence[tuple[str, bytes]] = ()
@@ -208,9 +210,12 @@ class SpoolWriter:
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the inherited segment, and its lock, stay the parent's."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-        self._reset()
+        with _leaving:
+            if self._forks == _forks:
+                return  # another thread of the child was first
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+            self._reset()
 
 
 def flush_to_disk(descriptor: int) -> None:

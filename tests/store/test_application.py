@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 from fastapi import FastAPI
 
-from store import application, log_feedback, log_prediction
+from store import application, ids, log_feedback, log_prediction
+from store import log as writing
 from store.errors import SettingsError
 from store.fold import fold
 from store.layout import Layout
@@ -104,3 +107,52 @@ def test_what_cannot_be_logged_gives_no_id(tmp_path: Path) -> None:
 
     assert log_prediction(tmp_path, model="m", features={"a": 1}, prediction=1.0) is None
     assert not log_feedback(tmp_path, "p", 1)
+
+
+def _send_logged(project: Path, pipe: Any) -> None:
+    logged = log_prediction(project, model="m", features={"a": 1.0}, prediction=0.5)
+    pipe.send((logged, log_feedback(project, "p", 1)))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_forked_while_a_thread_logs_does_not_wait_for_it(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_send_logged, args=(tmp_path, theirs))
+    # As a thread of the parent would hold them, that is not in the child.
+    with application._lock, writing._lock, ids._source._lock:
+        child.start()
+    try:
+        assert ours.poll(30), "the child waits for a thread that it does not have"
+        prediction_id, is_labelled = ours.recv()
+    finally:
+        child.kill()
+        child.join(30)
+    assert prediction_id is not None
+    assert is_labelled
+
+
+class Unspeakable:
+    def __float__(self) -> float:
+        raise RuntimeError("no number")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_no_value_of_a_feature_makes_it_raise(layout: Layout) -> None:
+    first = {"paid_at": pd.NaT, "amount": pd.NA, "what": Unspeakable()}
+    second = {"paid_at": pd.Timestamp("1970-01-02"), "amount": 5, "what": "car"}
+    for features in (first, second):
+        assert log_prediction(layout.root, model="m", features=features, prediction=0.5)
+    fold(layout)
+
+    rows = PredictionReader(layout).query("SELECT paid_at, amount, what FROM m ORDER BY prediction_id").rows
+    assert str(rows[0]) == "(nan, None, '<Unspeakable>')"
+    assert rows[1] == (86_400.0, 5.0, "car")
+
+
+def test_a_version_that_no_log_holds_is_refused_at_once(layout: Layout) -> None:
+    with pytest.raises(ValueError, match="32 bits"):
+        log_prediction(layout.root, model="m", version=20261122113000, features={"a": 1}, prediction=0.5)
+    assert log_prediction(layout.root, model="m", version=20261122, features={"a": 1}, prediction=0.5)

@@ -23,6 +23,7 @@ from store.log import PredictionLog
 from store.predictions import PredictionReader
 from store.profile import build_profile
 from store.references import publish_reference
+from store.segments import frame
 from store.series import SeriesReader
 from store.settings import StoreSettings
 
@@ -166,3 +167,24 @@ def test_a_disk_that_became_read_only_is_named_and_read_all_the_same(
     report = fold(layout)
     assert (report.predictions, report.feedback) == (1, 1)
     log.close()
+
+
+def test_a_line_that_no_table_holds_is_put_aside_and_keeps_nothing_else_waiting(
+    layout: Layout, log: PredictionLog, log_bikes: Any
+) -> None:
+    ids = log_bikes(log)
+    (segment,) = layout.spool.glob("*.seg")
+    line = segment.read_bytes().splitlines(keepends=True)[-1]
+    payload = line.partition(b" ")[2][:-1].replace(b'"v":3', b'"v":20261122113000', 1)
+    with segment.open("ab") as file:
+        file.write(frame(payload))
+    ids += log_bikes(log)
+    assert ids_of(layout) == Counter(ids)
+
+    report = fold(layout)
+    assert (report.predictions, len(report.torn)) == (2, 1)
+    assert ids_of(layout) == Counter(ids)
+    assert not log.append_feedback([("p", "\ud800", None)])
+    with pytest.raises(AssertionError, match="32 bits"):
+        log_bikes(log, version=2**31)
+    assert log.lost == 2
