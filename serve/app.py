@@ -22,6 +22,7 @@ from starlette.routing import Route
 from serve.access import Access
 from serve.access_log import AccessLog
 from serve.admin import AdminDesk
+from serve.body_room import BodyRoom
 from serve.clients import Clients
 from serve.disclosure import without_folders
 from serve.drift_view import DriftView
@@ -120,6 +121,9 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> Gate:
         concurrency=services.settings.concurrency,
         telemetry=services.telemetry,
         clients=Clients(services.settings.trusted_proxies),
+        bodies=BodyRoom(
+            services.settings.most_held, services.settings.max_body, services.telemetry.count_refused
+        ),
         rate=services.rate,
         access_log=services.access_log,
         cors_origins=services.settings.cors_origins,

@@ -25,13 +25,14 @@ from starlette.types import Receive, Scope, Send
 from serve.answer_parts import AnswerWriter, answer_writer
 from serve.answers import Answers
 from serve.bodies import body_format
+from serve.body_room import holding_of
 from serve.clients import is_half_duplex
 from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
 from serve.lanes import predict
 from serve.outbox import Outbox
 from serve.problems import Problem, problem_document, problem_response
-from serve.request_body import read_blocks
+from serve.request_body import check_room, read_blocks
 from serve.row_parts import CsvParts, LineParts, ListParts, Part, Parts, no_record
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ class _Stream:
         self.timeout_s = settings.timeout
         self.request_id = request_id_of(request)
         self.path = str(request.scope["path"])
+        self._holding = holding_of(request)
+        self._is_beginning = True
+        """Whether all that came is held."""
         self.is_read = False
         """Whether all of the body has come."""
         self.is_held = is_half_duplex(request.scope)
@@ -121,7 +125,11 @@ class _Stream:
         self.has_room = asyncio.Event()
 
     async def begin(self) -> None:
-        """Check all of the body, or as much of it as `max_body`; then predict that, and only then log it."""
+        """Check all of the body, or as much of it as `max_body`; then predict that, and only then log it.
+
+        Until then it counts as held beside the bodies of other requests; later, parts of a block are.
+        """
+        check_room(self._request, self._settings.max_body)
         held: list[Batch] = []
         async for batch in self._batches:
             held.append(batch)
@@ -130,6 +138,8 @@ class _Stream:
         if not held:
             raise no_record()
         await self._answer(held)
+        self._is_beginning = False
+        self._holding.release()
 
     async def go_on(self) -> None:
         """The rest of the body; ends at once where `begin` took all of it."""
@@ -151,7 +161,9 @@ class _Stream:
                 self.is_read = True
                 part = await self._in_thread(self._parts.finish)
             else:
-                self._received += len(block)
+                before, self._received = self._received, self._received + len(block)
+                if self._is_beginning:
+                    self._holding.add(max(min(len(block), self._settings.max_body - before), 0))
                 most = self._settings.max_stream
                 if most and self._received > most:
                     raise Problem(

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access import Access
 from serve.access_log import AccessLog, Record
+from serve.body_room import BodyRoom, Holding
 from serve.clients import Clients, network_of
 from serve.host_header import check_host_header
 from serve.problems import INTERNAL, Problem, problem_response
@@ -51,6 +52,7 @@ class Gate:
         concurrency: int,
         telemetry: Telemetry,
         clients: Clients,
+        bodies: BodyRoom,
         rate: RateLimit | None = None,
         access_log: AccessLog | None = None,
         cors_origins: Collection[str] = (),
@@ -62,6 +64,7 @@ class Gate:
         self._concurrency = concurrency
         self._telemetry = telemetry
         self._clients = clients
+        self._bodies = bodies
         self._rate = rate
         self._access_log = access_log
         self._cors_origins = frozenset(cors_origins)
@@ -103,6 +106,7 @@ class Gate:
                 return
             self._in_flight += 1
             self._telemetry.in_flight.inc()
+            holding = scope["holding"] = Holding(self._bodies)
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
@@ -112,6 +116,7 @@ class Gate:
                     raise
                 await self._answer_problem(Problem(500, INTERNAL), scope, receive, send_with_id)
             finally:
+                holding.release()
                 self._in_flight -= 1
                 self._telemetry.in_flight.dec()
         finally:
@@ -215,6 +220,9 @@ def answering_problems(
         try:
             return await endpoint(request)
         except Problem as problem:
+            # A task knows its error, whose frames know the task: without them what they hold, such as all
+            # that was parsed of a body, goes at once, not with the garbage.
+            problem.__traceback__ = problem.__cause__ = problem.__context__ = None
             return problem_response(problem, request_id_of(request), request.scope["path"])
 
     return answer

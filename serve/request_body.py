@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from starlette.requests import ClientDisconnect, Request
 
+from serve.body_room import holding_of
 from serve.problems import Problem, shown
 
 PIECE_BYTES = 65_536
@@ -20,17 +21,17 @@ _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
-    """The whole body; Problem 413 when it passes `limit` bytes, 408 when it is too slow.
+    """The whole body; Problem 413 when it passes `limit` bytes, 408 when it is too slow, 503 when there is no
+    room beside the bodies of others, or too much to do with them. It counts as held until its request ends.
 
     A client that is told while it still sends may see a reset connection where the answer is. So a body that
     is too large is let come to its end and thrown away, up to `_DISCARDED_LIMITS` times the limit.
     """
-    declared = request.headers.get("content-length", "")
-    is_asked_first = "expect" in request.headers  # this client waits to be told before it sends
-    if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
-        least = int(declared[:18])
-        if is_asked_first or least > _DISCARDED_LIMITS * limit:
-            raise too_large(limit)
+    least = declared_bytes(request)
+    if least > limit and (waits_to_be_told(request) or least > _DISCARDED_LIMITS * limit):
+        raise too_large(limit)
+    check_room(request, limit)
+    holding = holding_of(request)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -41,7 +42,9 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
                     break
                 if size > limit:
                     chunks.clear()
+                    holding.release()
                 else:
+                    holding.add(len(chunk))
                     chunks.append(chunk)
     except TimeoutError:
         raise _too_slow(f"the body took longer than {timeout_s:g} s") from None
@@ -49,7 +52,41 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
         raise _ended() from None
     if size > limit:
         raise too_large(limit)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await holding.begin_work()
+    except TimeoutError:
+        raise Problem(
+            503,
+            f"the bodies of other requests kept the worker busy for {timeout_s:g} s",
+            headers={"Retry-After": "5"},
+            reason="timeout",
+        ) from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def declared_bytes(request: Request) -> int:
+    """How large a body says it is; 0 where it doesn't."""
+    declared = request.headers.get("content-length", "")
+    return int(declared[:18]) if declared.isdigit() else 0
+
+
+def waits_to_be_told(request: Request) -> bool:
+    """Whether the client sends its body only once it is asked for."""
+    return "expect" in request.headers
+
+
+def check_room(request: Request, most: int) -> None:
+    """Problem 503 before a body comes that finds no room now. What comes all the same is thrown away."""
+    declared = declared_bytes(request)
+    if declared > most:
+        return
+    try:
+        holding_of(request).expect(declared)
+    except Problem as problem:
+        if waits_to_be_told(request):
+            problem.headers["Connection"] = "close"  # nobody knows whether it sends the body now
+        raise
 
 
 async def read_blocks(request: Request, timeout_s: float, block_bytes: int) -> AsyncIterator[bytes]:

@@ -10,6 +10,9 @@ from pydantic import Field, field_validator
 from serve.clients import SOCKET_PROXY
 from store.settings_base import Settings
 
+_BODIES_AT_ONCE = 4
+"""Of the largest size, unless the settings say otherwise."""
+
 
 class ServeSettings(Settings):
     """The prediction server."""
@@ -56,6 +59,9 @@ class ServeSettings(Settings):
     max_body: int = Field(10_000_000, ge=1_000)
     """Largest request body, bytes; more is a 413, except for `/predict/batch`, read in parts."""
 
+    max_bodies: int = Field(0, ge=0)
+    """Bytes of bodies that a worker holds at once; others are 503s, single rows apart. 0: four `max_body`."""
+
     max_stream: int = Field(0, ge=0)
     """Largest body of `/predict/batch`, bytes; 0: of any size."""
 
@@ -91,6 +97,11 @@ class ServeSettings(Settings):
 
     reload_seconds: float = Field(1.0, gt=0)
     """How often the registry is looked at for a promotion, in seconds."""
+
+    @property
+    def most_held(self) -> int:
+        """Bytes of bodies that a worker holds at once: one of the largest size at least."""
+        return max(self.max_bodies, self.max_body) if self.max_bodies else _BODIES_AT_ONCE * self.max_body
 
     @field_validator("socket", mode="before")
     @classmethod

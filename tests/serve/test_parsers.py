@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve.bodies import parse_json, rows_of_json
+from serve.body_room import BodyRoom, Holding
 from serve.fields import Field, MismatchError
 from serve.invocations import KEYS, read_invocation
 from serve.labels import read_items
@@ -135,6 +136,7 @@ class _Request:
 
     def __init__(self, body: bytes, encoding: str, step: int) -> None:
         self.headers = {"content-encoding": encoding}
+        self.scope = {"holding": Holding(BodyRoom(100_000, 100_000))}
         self._pieces = [body[start : start + step] for start in range(0, len(body), step)]
 
     async def stream(self) -> Any:
