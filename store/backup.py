@@ -60,7 +60,7 @@ def back_up(layout: Layout, runs: Path | None, target: Path) -> BackupReport:
             partial = work / target.name
             with tarfile.open(partial, "w:gz", compresslevel=1) as archive:
                 partial.chmod(0o600)  # there are hashes of keys in it
-                writer = _Writer(archive, report)
+                writer = ArchiveWriter(archive, report)
                 settings = layout.root / SETTINGS_FILE
                 if settings.exists():
                     writer.add(settings, SETTINGS_FILE)
@@ -77,7 +77,7 @@ def back_up(layout: Layout, runs: Path | None, target: Path) -> BackupReport:
     return report
 
 
-def _add_state(layout: Layout, writer: _Writer, work: Path) -> None:
+def _add_state(layout: Layout, writer: ArchiveWriter, work: Path) -> None:
     state = layout.state
     with _log_at_a_moment(layout, work) as log:
         writer.add_folder(log, "state")
@@ -182,7 +182,7 @@ def _link(path: Path, target: Path) -> None:
         shutil.copy2(path, target)
 
 
-class _Writer:
+class ArchiveWriter:
     """Adds files as they are at one moment, and notes their hashes."""
 
     def __init__(self, archive: tarfile.TarFile, report: BackupReport) -> None:

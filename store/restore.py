@@ -11,6 +11,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from store.locks import lock_holder
 from store.segments import list_segments, lock_if_complete
 
 _WORK = ".restore-"
+_PARTS = frozenset({SETTINGS_FILE, "runs", "state"})
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, zlib.error)
 PlacesOf = Callable[[bytes | None], tuple[Layout, Path | None]]
 """From the content of a backup's settings (None: it has none) to where they put state and runs."""
@@ -62,7 +64,7 @@ def restore(file: Path, root: Path, places_of: PlacesOf, *, overwrite: bool = Fa
         with ExitStack() as stack:
             stack.enter_context(_alone(root))
             extracted = stack.enter_context(folder_within(root, _WORK))
-            _extract(file, extracted, report)
+            extract(file, extracted, report)
             moves = [
                 _Move(_on_the_disk_of(place, extracted / part, stack), place, _free_name(place))
                 for part, place in places.items()
@@ -165,8 +167,18 @@ def _move_all(moves: list[_Move]) -> list[Path]:
     return aside
 
 
-def _extract(file: Path, folder: Path, report: BackupReport) -> None:
-    """Unpack and check everything; raises DataError for anything that isn't as the manifest says."""
+def extract(
+    file: Path,
+    folder: Path,
+    report: BackupReport,
+    *,
+    parts: AbstractSet[str] = _PARTS,
+    what: str = "backup",
+) -> None:
+    """Unpack and check everything; raises DataError for anything that isn't as the manifest says.
+
+    `parts` are the names that may come first in a path.
+    """
     said: dict[str, object] | None = None
     found: dict[str, str] = {}
     try:
@@ -174,8 +186,8 @@ def _extract(file: Path, folder: Path, report: BackupReport) -> None:
             for entry in archive:
                 content = archive.extractfile(entry) if entry.isreg() else None
                 name = PurePosixPath(entry.name)
-                if content is None or not _is_ours(name):
-                    raise DataError(f"{file} is no backup of workbench: it holds {entry.name}")
+                if content is None or not _is_ours(name, parts):
+                    raise DataError(f"{file} is no {what} of workbench: it holds {entry.name}")
                 if entry.name == MANIFEST:
                     said = json.load(content)
                     continue
@@ -195,13 +207,13 @@ def _extract(file: Path, folder: Path, report: BackupReport) -> None:
             while archive.fileobj is not None and archive.fileobj.read(1 << 20):
                 pass
     except _DAMAGE as error:
-        raise _unusable(file, error) from error
+        raise _unusable(file, error, what) from error
     except OSError as error:
         if error.errno is None:  # gzip's own
-            raise _unusable(file, error) from error
+            raise _unusable(file, error, what) from error
         raise
     if said is None or not isinstance(said, dict):
-        raise DataError(f"{file} is no whole backup: its list of files is missing", "Use another one.")
+        raise DataError(f"{file} is no whole {what}: its list of files is missing", "Use another one.")
     if said.get("format") != FORMAT:
         raise DataError(
             f"{file} was made by a newer workbench (format {said.get('format')})", "Upgrade workbench."
@@ -210,16 +222,18 @@ def _extract(file: Path, folder: Path, report: BackupReport) -> None:
         raise DataError(f"{file} is damaged: its files are not what it says", "Use another one.")
 
 
-def _is_ours(name: PurePosixPath) -> bool:
+def _is_ours(name: PurePosixPath, parts: AbstractSet[str]) -> bool:
     if name.is_absolute() or ".." in name.parts:
         return False
-    return str(name) in (SETTINGS_FILE, MANIFEST) or name.parts[0] in ("runs", "state")
+    if str(name) in (MANIFEST, SETTINGS_FILE):
+        return name.name == MANIFEST or SETTINGS_FILE in parts
+    return name.parts[0] in parts - {SETTINGS_FILE}
 
 
-def _unusable(file: Path, error: Exception) -> DataError | StorageError:
+def _unusable(file: Path, error: Exception, what: str = "backup") -> DataError | StorageError:
     if isinstance(error, OSError) and error.errno is not None:
         return StorageError(f"cannot read {file}: {error.strerror}", "Check its permissions.")
-    return DataError(f"{file} is no whole backup: {error or type(error).__name__}", "Use another one.")
+    return DataError(f"{file} is no whole {what}: {error or type(error).__name__}", "Use another one.")
 
 
 def _is_there(path: Path) -> bool:

@@ -171,6 +171,20 @@ def _status(meta: Mapping[str, Any]) -> str:
     return _STATUS.get(status, "UNKNOWN") if isinstance(status, int) else "UNKNOWN"
 
 
+def dataset_folders(run_folder: Path) -> list[Path]:
+    """Where an experiment keeps what is said of the datasets that this run was given."""
+    folders = []
+    for name in subfolders(run_folder / "inputs"):
+        try:
+            given = read_meta(run_folder / "inputs" / name / META_FILE)
+        except (OSError, BrokenFileError):
+            continue
+        folder = run_folder.parent / "datasets" / str(given.get("source_id"))
+        if given.get("source_type") == "DATASET" and (folder / META_FILE).is_file():
+            folders.append(folder)
+    return folders
+
+
 def read_datasets(run_folder: Path) -> list[dict[str, str]]:
     """{"name", "digest", "context"} of each dataset a run was given; without `context` where it has none."""
     datasets = []

@@ -56,6 +56,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "deploy": Entry("deploy", "deploy", "Files for containers, services, CI and dashboards."),
         "backup": Entry("backup", "backup", "Runs, log and state in one file, while everything runs."),
         "restore": Entry("backup", "restore", "Put a backup in place."),
+        "export": Entry("exchange", "export", "Runs and model versions in one file, for another project."),
+        "import": Entry("exchange", "import_", "Take in what another project exported."),
         "config": Entry("config", "config", "Show and check the settings."),
         "env": Entry("env", "env", "Variables for scripts of your own that use MLflow."),
         "mlflow": Entry("mlflow", "mlflow", "MLflow's own user interface on this project."),
