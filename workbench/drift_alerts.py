@@ -75,7 +75,7 @@ def settle_live(
             name,
             kind="staleness",
             severity="warning",
-            message=f"{key.model}: {silence.message}",
+            message=f"{key.model}{_role(key)}: {silence.message}",
             model=key.model,
             version=key.version,
             details={"role": key.role},
@@ -140,7 +140,7 @@ def _raise(
         name,
         kind=kind,
         severity=severity,
-        message=f"{key.model} version {key.version}: {what}{where} drifted: {verdict.get('reason')}",
+        message=f"{_subject(key)}: {what}{where} drifted: {verdict.get('reason')}",
         model=key.model,
         version=key.version,
         feature=feature,
@@ -178,7 +178,7 @@ def _settle_checks(layout: Layout, watched: Watched, windows: list[Finding]) -> 
                 name,
                 kind=kind,
                 severity=cast(Severity, decision.severity),
-                message=f"{key.model} version {key.version}: {worst['message']}",
+                message=f"{_subject(key)}: {worst['message']}",
                 model=key.model,
                 version=key.version,
                 feature=feature,
@@ -208,13 +208,22 @@ def _settle_performance(
         name,
         kind="concept" if concept.get("alarm") else "performance",
         severity="critical" if concept.get("alarm") else "warning",
-        message=f"{key.model} version {key.version} does worse than at its training: {shown}",
+        message=f"{_subject(key)} does worse than at its training: {shown}",
         model=key.model,
         version=key.version,
         details={"role": key.role, "metrics": [one["metric"] for one in dropped]},
         quiet=True,
     )
     return [name]
+
+
+def _subject(key: Key) -> str:
+    """`bikes version 2`, `bikes version 2 (batch)`."""
+    return f"{key.model} version {key.version}{_role(key)}"
+
+
+def _role(key: Key) -> str:
+    return "" if key.role == "champion" else f" ({key.role})"
 
 
 def _key(kind: str, key: Key, segment: str, feature: str | None) -> str:

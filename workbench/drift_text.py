@@ -257,7 +257,7 @@ def sentence(one: Mapping[str, Any], report: Report) -> str:
         return f"{name} is {severity}: {one['reason']}."
     tests = " and ".join(TEST_NAMES.get(test["name"], test["name"]) for test in one["tests"])
     chance = (
-        f"By {tests}, a difference as large comes about by chance with p = {p_text(one['p_value'])};"
+        f"By {tests}, a difference as large comes about by chance with p {_equal(one['p_value'])};"
         f" adjusted for the number of features that is {p_text(one['p_adjusted'])}"
     )
     if one["p_adjusted"] >= 0.05:
@@ -370,6 +370,11 @@ def p_text(p: float | None) -> str:
     if p is None:
         return MISSING
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}" if p > 0 else "< 1e-300"
+
+
+def _equal(p: float | None) -> str:
+    text = p_text(p)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _percent(share: float | None) -> str:

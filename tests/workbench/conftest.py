@@ -246,7 +246,15 @@ class Drifting:
         profile = build_profile(columns, kinds, temp * 10, task="regression")
         publish_reference(self.layout, "bikes", version, profile)
 
-    def ask(self, rows: int, at: datetime, *, shift: float = 0.0, labelled: bool = False) -> None:
+    def ask(
+        self,
+        rows: int,
+        at: datetime,
+        *,
+        shift: float = 0.0,
+        labelled: bool = False,
+        role: str = "champion",
+    ) -> None:
         """Predictions of `temp`, moved by `shift`, one after the other; the truth differs by one or more."""
         import numpy as np
 
@@ -269,6 +277,7 @@ class Drifting:
             numeric=np.column_stack([temp, hum]).tolist(),
             categorical=[[one] for one in season],
             latency_ms=0.3,
+            role=role,
         )
         if labelled:
             truth = [value * 10 + 1 + place % 3 for place, value in enumerate(temp)]

@@ -73,7 +73,7 @@ def rows_of(
 
     Of many features those at rest come last, so that they hide nothing.
     """
-    of_version = [one for one in alerts if one.version in (None, report["version"])]
+    of_version = [one for one in alerts if _is_of(one, report)]
     own = [one for one in of_version if _segment_of(one) == (report.get("segment") or "")]
     features = [_judged("feature", one, history, own) for one in report["features"]]
     features.sort(key=lambda row: -row.rank)
@@ -124,6 +124,12 @@ def _judged(
         alert=alert,
         source=one,
     )
+
+
+def _is_of(alert: Alert, report: Mapping[str, Any]) -> bool:
+    """Whether an alert is about the version in the role that the report is of."""
+    role = alert.details.get("role")
+    return alert.version in (None, report["version"]) and role in (None, report["role"])
 
 
 def _segment_of(alert: Alert) -> str:

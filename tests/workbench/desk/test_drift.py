@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from store.alerts import get_alert
+from store.alerts import get_alert, list_alerts
 from store.findings import Finding
 from store.slices import Key, Segment
 from workbench.desk.desk import Desk, open_desk
@@ -52,7 +52,8 @@ def judged(name: str, effect: float, severity: str, **other: Any) -> dict[str, A
 
 
 def report(*features: dict[str, Any], **other: Any) -> dict[str, Any]:
-    return {"version": 1, "features": features, "prediction": None, "performance": [], "checks": []} | other
+    known = {"version": 1, "role": "champion", "prediction": None, "performance": [], "checks": []}
+    return {**known, "features": features, **other}
 
 
 def window(hour: int, effect: float, severity: str) -> Finding:
@@ -86,6 +87,21 @@ def test_what_drifted_most_comes_first_with_its_history_and_since_when(drifting:
     assert shape is not None
     assert shape.edges is not None
     assert len(shape.edges) == len(shape.current) + 1
+
+
+def test_an_alert_is_of_one_role_and_says_which(drifting: Any) -> None:
+    for role in ("champion", "batch"):
+        drifting.ask(600, NOON - HOUR / 2, shift=6, role=role)
+    drifting.look()
+    messages = {
+        one.details["role"]: one.message for one in list_alerts(drifting.layout) if one.feature == "temp"
+    }
+    assert messages["champion"].startswith("bikes version 1: temp drifted")
+    assert messages["batch"].startswith("bikes version 1 (batch): temp drifted")
+    for role in ("champion", "batch"):
+        row = by_name(desk_of(drifting).drift.view(Wanted("bikes", 1, role)))["temp"]
+        assert row.alert is not None
+        assert row.alert.details["role"] == role
 
 
 def test_nothing_is_made_again_while_nothing_changes_and_a_seen_alert_is(drifting: Any) -> None:
