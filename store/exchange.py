@@ -23,6 +23,7 @@ from store.layout import Layout
 from store.locks import locked
 from store.mlflow_files import META_FILE, BrokenFileError, read_meta, subfolders, write_meta
 from store.moved import local_path, resolve
+from store.references import RunReferences
 from store.registry import ModelVersion, Registry
 from store.restore import extract
 from store.run_files import dataset_folders, logged_models, read_experiment
@@ -101,6 +102,7 @@ def import_runs(
                 _place_experiment(part / name, store, report)
             for item in described:
                 _register(item, store, registry, report, who)
+        RunReferences(layout, store.absolute().as_uri()).publish_new()
     except BrokenFileError as error:
         raise DataError(f"{file} is no whole export: {error}", "Export it again.") from error
     except FileNotFoundError as error:

@@ -7,10 +7,13 @@ import json
 import shutil
 import tarfile
 
+import numpy as np
 import pytest
 
 from store.errors import DataError, StorageError
 from store.exchange import import_runs
+from store.profile import PROFILE_FILE, build_profile
+from store.references import read_reference
 
 ROW = "age,orders\n30,1\n40,6\n"
 
@@ -88,6 +91,8 @@ def test_mlflow_reads_what_came_with_models_and_datasets(
     run_id = here.log_run(metrics={"roc_auc": 0.9}, params={"depth": 3}, models=["model"])
     data = Dataset("rows.csv", "abc123", "local", "{}")
     here.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+    profile = build_profile({"age": np.arange(50.0)}, {"age": "numeric"}, np.arange(50.0), task="regression")
+    (here.runs.run_folder(run_id) / "artifacts" / PROFILE_FILE).write_text(profile.to_json())
     here.registry.register("cancer", run_id=run_id, description="the first", tags={"owner": "ann"})
     there = open_mlflow_project(tmp_path / "there")
     for side in (here, there):
@@ -109,6 +114,9 @@ def test_mlflow_reads_what_came_with_models_and_datasets(
     model = there.client.get_logged_model(version.source.removeprefix("models:/"))
     assert model.artifact_location.startswith(there.uri)
     assert there.registry.version("cancer", 1).model_dir.is_relative_to(there.mlruns)
+    reference = read_reference(there.layout, "cancer", 1)
+    assert reference is not None
+    assert reference.to_json() == profile.to_json()
     there.client.log_metric(run_id, "added_later", 1.0)
 
 
