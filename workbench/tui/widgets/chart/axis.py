@@ -94,7 +94,7 @@ def time_ticks(low: float, high: float, count: int, zone: tzinfo | None = None) 
         return linear_ticks(low, high, count)
     wanted = (high - low) / max(1, count)
     if wanted < 1:
-        return linear_ticks(low, high, count)
+        return _within_seconds(low, high, count, zone)
     step = next((step for step in _TIME_STEPS if step >= wanted), None)
     moments = _by_seconds(low, step, zone) if step is not None else _by_months(low, wanted, zone)
     ticks: list[Tick] = []
@@ -104,6 +104,18 @@ def time_ticks(low: float, high: float, count: int, zone: tzinfo | None = None) 
             break
         if at >= low:
             ticks.append(Tick(at, _time_label(moment, step)))
+    return ticks
+
+
+def _within_seconds(low: float, high: float, count: int, zone: tzinfo | None) -> list[Tick]:
+    """Ticks that may be less than a second apart, with as many decimals as tell them apart."""
+    step = max(nice_step(high - low, count), 0.001)
+    digits = next((digits for digits in range(4) if abs(round(step, digits) - step) < 1e-9), 4)
+    ticks: list[Tick] = []
+    for index in range(math.ceil(low / step), math.floor(high / step) + 1):
+        moment = datetime.fromtimestamp(round(index * step, 4), UTC).astimezone(zone)
+        decimals = f".{moment.microsecond:06d}"[: digits + 1] if digits else ""
+        ticks.append(Tick(index * step, f"{moment:%H:%M:%S}{decimals}"))
     return ticks
 
 
