@@ -93,7 +93,8 @@ def _settle(
     feature: str | None,
     verdict_of: Callable[[Finding], Verdict | None],
 ) -> list[str]:
-    decision = decide(windows, verdict_of, patience=watched.settings.patience)
+    features = len(windows[0].features) if feature is not None else 0
+    decision = decide(windows, verdict_of, patience=watched.settings.patience, features=features)
     if decision.action == "raise":
         flagged = next(
             (window for window in windows if (verdict_of(window) or {}).get("flagged")), windows[0]

@@ -158,7 +158,10 @@ def finding_of(key: Key, report: DriftReport) -> Finding:
         return {
             "severity": one.severity,
             "effect": one.effect,
+            "p_value": None if report.method == "classic" else one.p_value,
             "p_adjusted": one.p_adjusted,
+            "n": one.current.n,
+            "reference": {"n": one.reference.n},
             "flagged": one.flagged,
             "of": one.effect_of,
             "floor": one.floor,

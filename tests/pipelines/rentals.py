@@ -121,4 +121,5 @@ def _is_raised(history: Sequence[Finding], name: str, patience: int) -> bool:
     def verdict_of(window: Finding) -> Verdict:
         return window.features[name]
 
-    return decide(history, verdict_of, patience=patience).action == "raise"
+    features = len(history[0].features)
+    return decide(history, verdict_of, patience=patience, features=features).action == "raise"
