@@ -35,6 +35,8 @@ def _pipelines(layout: Layout) -> Collection[str]:
     path = layout.root / SETTINGS_FILE
     try:
         document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return ()  # a folder that is served without being a project
     except (OSError, ValueError) as error:
         raise StorageError(f"{SETTINGS_FILE} can't be read at the moment: {type(error).__name__}") from error
     pipelines = document.get("pipelines")

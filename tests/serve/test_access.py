@@ -122,6 +122,10 @@ def test_a_training_is_queued_with_the_admin_scope_alone(guarded: Any) -> None:
         assert answer.status_code == 202
         again = server.post("/admin/retrain", wanted, headers=admin)
         assert (again.status_code, "queued" in again.json()["detail"]) == (503, True)
+        settings.unlink()
+        assert server.post("/admin/retrain", wanted, headers=admin).status_code == 404  # a folder without one
+        settings.write_text("[[", "utf-8")
+        assert server.post("/admin/retrain", wanted, headers=admin).status_code == 503
     finally:
         settings.unlink()
         if before is not None:
