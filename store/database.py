@@ -76,8 +76,8 @@ TABLES = {
 
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
 GROUP_ROWS = 20_480
-"""Rows that DuckDB keeps together in what the folds write: it writes the last group again, whole, until it
-is full, so that DuckDB's own 122,880 would make a small fold cost as much as a large one."""
+"""Rows that DuckDB keeps together in what the folds write. A fold of less than half a group joins the last
+one, which is written again whole: with DuckDB's own 122,880 folds of some ten thousand cost twice as much."""
 # Where a statement takes longer, DuckDB draws one on standard output, into an answer.
 _NO_PROGRESS_BAR = "SET enable_progress_bar = false"
 _READER_CONFIG = {
