@@ -31,7 +31,7 @@ from serve.disclosure import without_folders
         (r"cannot open C:\Users\Jo Ann\model.skops: gone", "cannot open model.skops: gone"),
         ("cannot open D:/models/model.skops", "cannot open model.skops"),
         (r"on \\server\share\models\model.skops", "on model.skops"),
-        ("~/work/mlruns", "mlruns"),
+        ("~/lab/mlruns", "mlruns"),
         ("~jo/work/mlruns", "mlruns"),
         ('File "/usr/lib/python3/x.py", line 3', 'File "x.py", line 3'),
         ("https://jo:secret@mlflow.internal:5000/api gave no answer", "https://… gave no answer"),
