@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,23 +20,27 @@ def interruptible(connection: DuckDBPyConnection, action: Callable[[], T]) -> T:
     if threading.current_thread() is not threading.main_thread():
         return action()
     outcome: Future[T] = Future()
-    ended = threading.Event()  # an interrupted join would take the thread for ended
+    # Bare locks and a bare thread: `Thread.start`, `join` and `Event.wait` are Python code, and an interrupt
+    # can leave that half-way: with a lock that nobody releases, or one that is released twice.
+    turn, ended = _thread.allocate_lock(), _thread.allocate_lock()
+    ended.acquire()
 
     def run() -> None:
+        if not turn.acquire(blocking=False):
+            return  # interrupted before it began
         try:
             outcome.set_result(action())
         except BaseException as error:
             outcome.set_exception(error)
         finally:
-            ended.set()
+            ended.release()
 
-    thread = threading.Thread(target=run, name="interruptible", daemon=True)
     try:
-        thread.start()
-        ended.wait()
+        _thread.start_new_thread(run, ())
+        ended.acquire()
     except BaseException:
-        while thread.ident is not None and not ended.is_set():
-            connection.interrupt()  # more than once: between two statements nothing hears it
-            ended.wait(_POLL_S)
+        if not turn.acquire(blocking=False):
+            while not ended.acquire(timeout=_POLL_S):
+                connection.interrupt()  # more than once: between two statements nothing hears it
         raise
     return outcome.result()

@@ -235,10 +235,14 @@ class ServeScreen(Switching, WorkbenchScreen):
         self._write()
         self.refresh_bindings()
         if not self.switching:
-            self.forget("serving")
-            desk = self.desk
-            self.ask("serving", lambda: desk.serving.look(), self._show, self.refresh_failed)
+            self._look_anew()
             self.workbench.action_refresh()
+
+    def _look_anew(self) -> None:
+        """Ask again also where a question is on its way: its answer may be of before what was just done."""
+        desk = self.desk
+        self.forget("serving")
+        self.ask("serving", lambda: desk.serving.look(), self._show, self.refresh_failed)
 
     def action_detach(self) -> None:
         desk = self.desk
@@ -246,7 +250,7 @@ class ServeScreen(Switching, WorkbenchScreen):
 
     def _detached(self, _nothing: None) -> None:
         self.workbench.toast("the server goes on when you leave; o stops it")
-        self.look()
+        self._look_anew()
 
     # Looking closer.
 
