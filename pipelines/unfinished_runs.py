@@ -14,6 +14,7 @@ from typing import Any
 
 from store.background import end
 from store.errors import WorkbenchError
+from store.file_runs import FileRunStore
 from store.layout import Layout
 from store.state_notes import drop_note, keep_note, notes
 from store.tracking import open_runs, tracking_environment
@@ -42,7 +43,12 @@ def store_environment(uri: str) -> dict[str, str]:
 def finish_run(layout: Layout, uri: str, run_id: str, status: str) -> None:
     """Give the run its final status where it still says RUNNING; where the store can't be reached, later."""
     try:
-        if open_runs(uri, layout).get(run_id).status != "RUNNING":
+        runs = open_runs(uri, layout)
+        if runs.get(run_id).status != "RUNNING":
+            return
+        if isinstance(runs, FileRunStore):
+            # MLflow's client takes seconds to import, and would make a store where it has gone since.
+            runs.finish(run_id, status)
             return
         child = _finishing(layout, uri, run_id, status)
         try:
@@ -62,7 +68,7 @@ def unfinished(layout: Layout) -> dict[str, dict[str, Any]]:
 
 
 class UnfinishedRuns:
-    """Looks after those that wait, one at a time, and never waits itself."""
+    """Looks after those that wait, and never waits itself: a database or a server is asked by a child."""
 
     def __init__(self, layout: Layout, pause_s: float = _PAUSE_S) -> None:
         self._layout, self._pause_s = layout, pause_s
@@ -71,7 +77,7 @@ class UnfinishedRuns:
         self._begun = self._looked_at = float("-inf")
 
     def step(self) -> None:
-        """See to one of them."""
+        """See to those whose store is there."""
         now = time.monotonic()
         if self._child is not None:
             if self._child.poll() is None:
@@ -79,23 +85,38 @@ class UnfinishedRuns:
                     self._child.kill()
                 return
             if self._child.returncode == 0:
-                log.info("run %s has its end, with its store back", self._run_id)
-                self._forget(self._run_id)
+                self._is_done(self._run_id)
             self._child = None
         if now - self._looked_at < self._pause_s:
             return
         self._looked_at = now
         for run_id, wanted in unfinished(self._layout).items():
-            if self._is_running(run_id, wanted):
-                self._run_id, self._begun = run_id, now
-                self._child = _finishing(self._layout, wanted["uri"], run_id, wanted["status"])
-                return
+            if not self._is_running(run_id, wanted):
+                continue
+            runs = open_runs(wanted["uri"], self._layout)
+            if isinstance(runs, FileRunStore):
+                self._finish(runs, run_id, wanted["status"])
+                continue
+            self._run_id, self._begun = run_id, now
+            self._child = _finishing(self._layout, wanted["uri"], run_id, wanted["status"])
+            return
 
     def close(self) -> None:
         """End what runs; it waits for the next time."""
         if self._child is not None and self._child.poll() is None:
             self._child.kill()
             self._child.wait()
+
+    def _finish(self, runs: FileRunStore, run_id: str, status: str) -> None:
+        try:
+            runs.finish(run_id, status)
+        except (WorkbenchError, OSError):
+            return  # away again, or its disk is full: the next time
+        self._is_done(run_id)
+
+    def _is_done(self, run_id: str) -> None:
+        log.info("run %s has its end, with its store back", run_id)
+        self._forget(run_id)
 
     def _is_running(self, run_id: str, wanted: Mapping[str, Any]) -> bool:
         try:

@@ -20,7 +20,8 @@ from store.mlflow_files import (
 from store.moved import resolve
 from store.runs import RUN_NAME_TAG, Experiment, Run
 
-_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+STATUS_NAMES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+"""MLflow's words for a run's state, by the numbers in its files."""
 _NO_RUNS = frozenset(("tags", "datasets", "traces", "models"))
 _RUN_PARTS = frozenset(("metrics", "params", "tags"))
 
@@ -168,7 +169,7 @@ def _status(meta: Mapping[str, Any]) -> str:
     if not meta:
         return "UNKNOWN"
     status = meta.get("status", 1)
-    return _STATUS.get(status, "UNKNOWN") if isinstance(status, int) else "UNKNOWN"
+    return STATUS_NAMES.get(status, "UNKNOWN") if isinstance(status, int) else "UNKNOWN"
 
 
 def dataset_folders(run_folder: Path) -> list[Path]:

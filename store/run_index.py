@@ -174,6 +174,10 @@ class RunIndex(FileRunStore):
         super().delete(run_id)
         self._written(run_id)
 
+    def finish(self, run_id: str, status: str) -> None:
+        super().finish(run_id, status)
+        self._written(run_id)
+
     def restore(self, run_id: str) -> None:
         super().restore(run_id)
         self._written(run_id)

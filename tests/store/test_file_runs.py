@@ -12,6 +12,7 @@ import pytest
 
 from store.errors import NotFoundError, StorageError, UsageError
 from store.file_runs import FileRunStore
+from store.mlflow_files import read_meta
 
 if TYPE_CHECKING:
     from tests.conftest import MlflowProject
@@ -211,6 +212,20 @@ def test_runs_of_a_deleted_experiment_are_found_among_the_deleted(mlflow_project
     assert [run.run_id for run in mlflow_project.runs.list(deleted=True)] == [run_id]
     assert [item.name for item in mlflow_project.runs.experiments(deleted=True)] == ["cancer"]
     assert mlflow_project.runs.get(run_id).lifecycle_stage == "deleted"
+
+
+def test_a_run_is_given_its_end_as_mlflow_gives_it(mlflow_project: MlflowProject) -> None:
+    client = mlflow_project.client
+    by_mlflow, by_us = (client.create_run(mlflow_project.experiment()).info.run_id for _ in range(2))
+    client.set_terminated(by_mlflow, "KILLED")
+    mlflow_project.runs.finish(by_us, "KILLED")
+    ended = [client.get_run(run_id).info for run_id in (by_mlflow, by_us)]
+    assert [info.status for info in ended] == ["KILLED", "KILLED"]
+    assert ended[0].end_time <= ended[1].end_time
+    folder = mlflow_project.mlruns / mlflow_project.experiment()
+    first, second = (read_meta(folder / run_id / "meta.yaml") for run_id in (by_mlflow, by_us))
+    assert first.keys() == second.keys()
+    assert first["status"] == second["status"]
 
 
 @pytest.mark.parametrize("key", ["", "..", "../x", "/x", "a//b", "a\0b", "a\nb", "."])

@@ -152,6 +152,8 @@ def test_own_writes_are_in_the_index_at_once(
     assert index.peek()[0].tags["owner"] == "ann"
     index.rename(run_id(1), "forest")
     assert names(index.peek()) == ["forest"]
+    index.finish(run_id(1), "KILLED")
+    assert index.peek()[0].status == "KILLED"
     index.delete(run_id(1))
     assert (index.peek(), names(index.peek(deleted=True))) == ([], ["forest"])
     index.restore(run_id(1))
