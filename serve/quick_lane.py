@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +55,7 @@ class _Asked:
     asking: Asking
     row: Any
     request_id: str
+    """Of the client's own; empty where it gave none."""
     started: float
 
 
@@ -100,7 +100,6 @@ class QuickLane:
             scope["admitted"] = self._gate.admit(scope)
         except (Problem, orjson.JSONDecodeError):
             return False
-        request_id = request_id or f"{random.getrandbits(64):016x}"
         self._waiting.setdefault(model, []).append(_Asked(asking, rows.rows[0], request_id, started))
         if not self._is_due:
             self._is_due = True
@@ -138,31 +137,34 @@ class QuickLane:
             return
         ended = time.perf_counter()
         latencies = [round((ended - item.started) * 1000, 3) for item in asked]
-        ids = self._logged(model, batch, predictions, asked, latencies)
-        rows = answer_rows(model.loaded, model.name, model.version, predictions, ids, 0.0)
+        ids = new_prediction_ids(len(asked))
+        # A request of one row goes by its prediction's id, unless the client named it.
+        request_ids = [item.request_id or own for item, own in zip(asked, ids, strict=True)]
+        is_logged = self._is_logged(model, batch, predictions, ids, latencies, request_ids)
+        shown = ids if is_logged else [None] * len(asked)
+        rows = answer_rows(model.loaded, model.name, model.version, predictions, shown, 0.0)
         counters = self._telemetry.of(model)
         counters.answered.inc(len(asked))
         self._telemetry.tutorial_success.inc(len(asked))
         for latency_ms in latencies:
             counters.latency.observe(latency_ms / 1000)
             self._telemetry.tutorial_latency.observe(latency_ms / 1000)
-        for item, row, latency_ms in zip(asked, rows, latencies, strict=True):
+        for item, row, latency_ms, request_id in zip(asked, rows, latencies, request_ids, strict=True):
             row["latency_ms"] = latency_ms
-            item.asking.answer(orjson.dumps(row), item.request_id)
+            item.asking.answer(orjson.dumps(row), request_id)
 
-    def _logged(
+    def _is_logged(
         self,
         model: ServedModel,
         batch: Any,
         predictions: Any,
-        asked: Sequence[_Asked],
+        ids: list[str],
         latencies: list[float],
-    ) -> Sequence[str | None]:
-        """The id of each prediction; None for all when they could not be logged."""
-        nothing = [None] * len(asked)
+        request_ids: list[str],
+    ) -> bool:
+        """Log the predictions; False where there is no log or it could not take them."""
         if self._log is None:
-            return nothing
-        ids = new_prediction_ids(len(asked))
+            return False
         probability, probabilities = predictions.probability, predictions.probabilities
         is_logged = self._requests_of(model, self._log).append(
             ids,
@@ -174,12 +176,11 @@ class QuickLane:
             batch.numeric,
             batch.categorical,
             latencies,
-            [item.request_id for item in asked],
+            None if request_ids == ids else request_ids,
         )
-        if is_logged:
-            return ids
-        self._telemetry.lost_rows.inc(len(asked))
-        return nothing
+        if not is_logged:
+            self._telemetry.lost_rows.inc(len(ids))
+        return is_logged
 
     def _requests_of(self, model: ServedModel, prediction_log: PredictionLog) -> RequestLog:
         key = (model.name, model.version, model.role)

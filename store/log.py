@@ -12,6 +12,7 @@ from typing import Any
 from store.ids import new_prediction_ids
 from store.layout import Layout
 from store.records import (
+    OWN_ID,
     FeatureSchema,
     encode_feedback,
     encode_origin,
@@ -164,11 +165,12 @@ class RequestLog:
         numeric: Sequence[Sequence[float | None]],
         categorical: Sequence[Sequence[str | None]],
         latencies_ms: list[float],
-        request_ids: list[str],
+        request_ids: list[str] | None,
     ) -> bool:
         """Log requests that were answered in the same moment (microseconds since 1970); see `append`.
 
-        The latency, to the microsecond, and the request's id are each row's own.
+        The latency, to the microsecond, and the request's id are each row's own; without ids, each request
+        has its prediction's.
         """
         log, prepared = self._log, self._prepared
         try:
@@ -196,7 +198,7 @@ class RequestLog:
                 numeric=prepared.numeric(numeric) if log.log_features else None,
                 categorical=prepared.categorical(categorical) if log.log_features else None,
                 latency_ms=latencies_ms,
-                request_id=request_ids,
+                request_id=request_ids or OWN_ID,
             )
             log.spool.append([frame(b"".join(pieces)) for pieces in payloads], prepared.declaration)
         except _FAILURES as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-from store.records import BASE64, BLOCK, OF_DOUBLES, VERSIONS, class_numbers, class_text, numbers
+from store.records import BASE64, BLOCK, OF_DOUBLES, OWN_ID, VERSIONS, class_numbers, class_text, numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +56,7 @@ class PendingRows:
             probability = _column(records, "p", counts)
         times = _repeated([int(record["t"]) for record in records], counts)
         latencies = [*map(float, _each(records, "l", counts))]
-        requests = _each(records, "q", counts) if "q" in first else [None] * n_rows
+        requests = _request_ids(records, ids, counts) if "q" in first else [None] * n_rows
         numeric = None if "x" in packed else _rows(records, "x", counts)
         if "n" in first and numeric is not None:
             numeric = [row if row is None else numbers(row) for row in numeric]
@@ -160,6 +160,22 @@ def _each(records: Sequence[Mapping[str, Any]], key: str, counts: Sequence[int])
     if list in {*map(type, values)}:
         return _column(records, key, counts)
     return _repeated(values, counts)
+
+
+def _request_ids(
+    records: Sequence[Mapping[str, Any]], ids: list[str], counts: Sequence[int]
+) -> Sequence[str | None]:
+    """The requests' ids: their predictions' own, one for a line, or by row."""
+    given = [record["q"] for record in records]
+    kinds = {*map(type, given)}
+    if kinds == {int} and {*given} == {OWN_ID}:
+        return ids
+    if len(kinds) > 1:
+        records = [
+            {"q": record["i"] if value == OWN_ID else value if type(value) is list else [value] * count}
+            for record, value, count in zip(records, given, counts, strict=True)
+        ]
+    return _each(records, "q", counts)
 
 
 def _repeated(values: list[Any], counts: Sequence[int]) -> list[Any]:

@@ -1,10 +1,11 @@
 """What the spool's lines say: predictions, the features they name, and feedback, as JSON and bytes.
 
 A prediction line is one request, a batch of more than MAX_ROWS rows several lines, and requests of one row
-that were answered in the same moment share one: then `l` and `q` are theirs, row by row. Columns of doubles
-that come as arrays (numeric features, predictions, probabilities) follow the JSON as a block of their bytes,
-little-endian: digits would take ten times as long to write and to read. `b` names them in their order, with
-how many numbers a row has, 0 for one that is no list.
+that were answered in the same moment share one: then `l` and `q` are theirs, row by row, or `q` is 1 where
+each has its prediction's id. Columns of doubles that come as arrays (numeric features, predictions,
+probabilities) follow the JSON as a block of their bytes, little-endian: digits would take ten times as long
+to write and to read. `b` names them in their order, with how many numbers a row has, 0 for one that is no
+list.
 
 Else they are numbers, and as JSON has no NaN or infinity, and a feature that was not given differs from one
 that is not a number, in a line marked `"n": 1` the three are the strings "nan", "inf" and "-inf" among the
@@ -32,6 +33,8 @@ BLOCK = "b"
 """The key that names the columns whose numbers are bytes."""
 BASE64 = "x64"
 """The key of the numeric features as bytes in base64, in lines of earlier versions."""
+OWN_ID: Literal[1] = 1
+"""Stands where a request's id would: it is that of its prediction."""
 OF_DOUBLES = {"x": 2, "y": 1, "p": 1, "ps": 2}
 """The columns that can be bytes, and how many dimensions each has."""
 _BY_ROW = {
@@ -110,9 +113,11 @@ def encode_predictions(
     numeric: Sequence[Sequence[float | None]] | None,
     categorical: Sequence[Sequence[str | None]] | None,
     latency_ms: float | list[float],
-    request_id: str | list[str],
+    request_id: str | list[str] | Literal[1],
 ) -> list[list[Any]]:
     """The payloads of one request, or of several of one row each, whose latencies and ids are lists.
+
+    OWN_ID in place of the ids says that each has its prediction's.
 
     Each is in pieces that follow each other, bytes or arrays of them: long ones are costly to copy. The time
     may be in microseconds since 1970; arrays may be numpy's. Raises TypeError or ValueError.

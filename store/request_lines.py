@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from zlib_ng.zlib_ng import crc32
 
-from store.records import BLOCK, IS_LITTLE, MAX_ROWS
+from store.records import BLOCK, IS_LITTLE, MAX_ROWS, OWN_ID
 
 
 class RequestLines:
@@ -37,9 +37,12 @@ class RequestLines:
         probabilities: Any,
         numeric: Any,
         latencies_ms: list[float],
-        request_ids: list[str],
+        request_ids: list[str] | None,
     ) -> bytes | None:
-        """The framed line of the requests; None where anything about them is out of the ordinary."""
+        """The framed line of the requests, whose ids are their predictions' where none are given.
+
+        None where anything about them is out of the ordinary.
+        """
         n_rows, width, n_classes = len(prediction_ids), self._n_features, 0
         double = self._double
         try:
@@ -50,7 +53,7 @@ class RequestLines:
                 or n_rows > MAX_ROWS
             ):
                 return None
-            record = {"t": predicted_us, "l": latencies_ms, "i": prediction_ids, "q": request_ids}
+            record = {"t": predicted_us, "l": latencies_ms, "i": prediction_ids, "q": request_ids or OWN_ID}
             block: list[Any] = [numeric if numeric.flags.c_contiguous else numeric.copy()]
             has_list = type(predictions) is list
             if has_list:

@@ -86,7 +86,7 @@ def test_a_record_in_any_shape_is_answered_as_in_a_batch(client: Client, expecte
         "latency_ms",
     }
     assert headers["content-type"] == "application/json"
-    assert headers["x-request-id"]
+    assert headers["x-request-id"] == answer["prediction_id"]
 
 
 @pytest.mark.parametrize("cut", [10, 60, -30, -1])

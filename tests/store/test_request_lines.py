@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from store.batches import Batch
-from store.records import MAX_ROWS, encode_origin, encode_predictions
+from store.records import MAX_ROWS, OWN_ID, encode_origin, encode_predictions
 from store.request_lines import RequestLines
 from store.segments import frame
 
@@ -43,7 +43,7 @@ def in_full(of: dict[str, Any]) -> bytes:
         ORIGIN,
         predicted_at=of["predicted_us"],
         latency_ms=of["latencies_ms"],
-        request_id=of["request_ids"],
+        request_id=of["request_ids"] or OWN_ID,
         categorical=None,
         **{
             name: of[name]
@@ -79,6 +79,7 @@ def test_it_says_what_the_encoder_says(data: Any, n_rows: int, n_features: int, 
         ),
         probability=data.draw(one),
         probabilities=data.draw(arrays(np.float64, (n_rows, n_classes))) if n_classes else None,
+        request_ids=data.draw(st.one_of(st.none(), st.lists(st.text(), min_size=n_rows, max_size=n_rows))),
     )
 
     made = RequestLines(ORIGIN, n_features).line(**of)
@@ -87,6 +88,17 @@ def test_it_says_what_the_encoder_says(data: Any, n_rows: int, n_features: int, 
         assert "null" in str(of["predictions"])  # a text that looks like one of JSON's nulls
     else:
         assert str(rows(made)) == str(rows(in_full(of)))  # as text: NaN differs from itself
+
+
+def test_requests_without_an_id_have_their_predictions() -> None:
+    """Also beside others in one run of lines, whose ids are by row or one for all."""
+    of = [request(1), request(1, request_ids=None), request(1, request_ids="one for all")]
+    made, batch = line(1, request_ids=None), Batch()
+
+    assert batch.add_all([in_full(each).partition(b" ")[2][:-1] for each in of]) == []
+    assert batch.predictions()["request_id"].to_pylist() == ["ü-0", "id-0", "one for all"]
+    assert made is not None
+    assert [row["request_id"] for row in rows(made)] == ["id-0"]
 
 
 def test_columns_of_a_larger_array_are_taken_as_they_are() -> None:
