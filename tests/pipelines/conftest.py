@@ -12,6 +12,7 @@ import pytest
 # OpenMP reads it when scikit-learn is imported: threads that spin while waiting slow small fits down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from pipelines.job_process import Starter
 from pipelines.request import TrainEvent, TrainRequest, TrainResult
 from pipelines.settings import PipelineSettings
 from store.layout import Layout
@@ -55,8 +56,11 @@ def customers() -> Any:
 
 
 @pytest.fixture
-def train_here(layout: Layout) -> Callable[..., TrainResult]:
-    """Train a pipeline in a project of its own; settings by keyword, the request's own with `_` behind."""
+def train_here(layout: Layout, forked: Starter) -> Callable[..., TrainResult]:
+    """Train a pipeline in a project of its own; settings by keyword, the request's own with `_` behind.
+
+    In a forked process, or in one that `start_` makes.
+    """
     from pipelines.launch import train
 
     def run(
@@ -66,6 +70,7 @@ def train_here(layout: Layout) -> Callable[..., TrainResult]:
         reason_: str | None = None,
         store_: StoreSettings | None = None,
         on_event_: Callable[[TrainEvent], None] | None = None,
+        start_: Starter = forked,
         **settings: Any,
     ) -> TrainResult:
         request = TrainRequest(
@@ -77,7 +82,7 @@ def train_here(layout: Layout) -> Callable[..., TrainResult]:
             promote=promote_,
             reason=reason_,
         )
-        return train(request, on_event=on_event_)
+        return train(request, on_event=on_event_, start=start_)
 
     return run
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.job_process import Starter
 from pipelines.launch import train
 from pipelines.request import TrainRequest
 from pipelines.rollback import watch_champion
@@ -42,16 +43,16 @@ def settings(**gate: Any) -> PipelineSettings:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+def project(tmp_path_factory: pytest.TempPathFactory, forked: Starter) -> Layout:
     """Two versions, one after the other: champion and challenger."""
     layout = Layout.of(tmp_path_factory.mktemp("after")).ensure()
     (layout.root / "t.csv").write_text("a,y\n" + "".join(f"{n % 7},{n % 2}\n" for n in range(60)), "utf-8")
-    train(TrainRequest("p", settings(), "mlruns", layout))
+    train(TrainRequest("p", settings(), "mlruns", layout), start=forked)
     # It learns what the first could not.
     (layout.root / "t.csv").write_text(
         "a,y\n" + "".join(f"{n % 7},{n % 7 % 2}\n" for n in range(60)), "utf-8"
     )
-    train(TrainRequest("p", settings(), "mlruns", layout))
+    train(TrainRequest("p", settings(), "mlruns", layout), start=forked)
     return layout
 
 

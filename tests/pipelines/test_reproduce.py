@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.handover import hand_over
+from pipelines.job_process import Starter
+from pipelines.launch import train
 from pipelines.recipe import Recipe, place_files, read_recipe
 from pipelines.reproduce import reproduce
 from pipelines.request import TrainResult
@@ -56,6 +59,11 @@ def trained(layout: Layout, customers: Any, train_here: Train) -> Recipe:
         (layout.root / name).write_text("raise RuntimeError('changed since')\n", "utf-8")
     runs = runs_of(layout)
     return read_recipe(runs, runs.get(result.run_id))
+
+
+@pytest.fixture(autouse=True)
+def _trained_again_in_a_fork(monkeypatch: pytest.MonkeyPatch, forked: Starter) -> None:
+    monkeypatch.setattr("pipelines.reproduce.train", partial(train, start=forked))
 
 
 def runs_of(layout: Layout) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.job_process import Starter
 from pipelines.job_queue import JobQueue
 from pipelines.launch import train
 from pipelines.request import TrainRequest
@@ -36,11 +37,11 @@ SCORE = {"input": "in", "output": "out", "cron": "* * * * *"}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+def project(tmp_path_factory: pytest.TempPathFactory, forked: Starter) -> Layout:
     layout = Layout.of(tmp_path_factory.mktemp("scoring")).ensure()
     (layout.root / "t.csv").write_text("a,y\n" + "".join(f"{n % 7},{n % 2}\n" for n in range(60)), "utf-8")
     settings = {"data": "t.csv", "target": "y", "estimator": "decision_tree", "split": {"cv_folds": 0}}
-    train(TrainRequest("p", PipelineSettings.model_validate(settings), "mlruns", layout))
+    train(TrainRequest("p", PipelineSettings.model_validate(settings), "mlruns", layout), start=forked)
     (layout.root / "in").mkdir()
     return layout
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.job_process import Starter, starter
 from pipelines.request import STAGES, TrainEvent, TrainRequest, TrainResult
 from pipelines.settings import PipelineSettings
 from store.errors import BusyError, DataError, SettingsError, StorageError, TrainingError, UserCodeError
@@ -23,6 +24,7 @@ from store.layout import Layout
 from store.model_files import load_model, read_model_file
 from store.settings import StoreSettings
 from store.tracking import open_registry, open_runs, resolve_uri, tracking_environment
+from tests.conftest import until
 
 Train = Callable[..., TrainResult]
 
@@ -50,7 +52,7 @@ def test_a_training_logs_everything_and_the_gate_keeps_a_tie_out(
         "estimator": "random_forest",
         "params": {"n_estimators": 10},
     }
-    first = train_here(on_event_=events.append, **recipe)
+    first = train_here(on_event_=events.append, start_=starter("pipelines.job"), **recipe)
     assert (first.version, first.promoted) == (1, True)
     assert [stage for stage in STAGES if any(event.stage == stage for event in events)] == list(STAGES)
     assert events[-1].run_id == first.run_id
@@ -154,6 +156,7 @@ def test_mixed_columns_threshold_weights_and_a_users_module_load_in_plain_mlflow
         estimator="logistic_regression",
         class_weight="balanced",
         threshold="f1",
+        start_=starter("pipelines.job"),
     )
     assert result.version == 1
     threshold = result.metrics["threshold"]
@@ -271,7 +274,7 @@ def _slow_project(layout: Layout) -> TrainRequest:
 
 
 @pytest.mark.slow
-def test_two_trainings_of_one_pipeline_at_once_are_refused(layout: Layout) -> None:
+def test_two_trainings_of_one_pipeline_at_once_are_refused(layout: Layout, forked: Starter) -> None:
     from pipelines.launch import train
 
     request = _slow_project(layout)
@@ -282,12 +285,12 @@ def test_two_trainings_of_one_pipeline_at_once_are_refused(layout: Layout) -> No
         if event.stage == "Cross-validating":
             holding.set()
 
-    first = threading.Thread(target=lambda: outcome.append(train(request, on_event=on_event)))
+    first = threading.Thread(target=lambda: outcome.append(train(request, on_event=on_event, start=forked)))
     first.start()
     try:
-        assert holding.wait(60)
+        assert holding.wait(120)
         with pytest.raises(BusyError, match="training of slow"):
-            train(request)
+            train(request, start=forked)
     finally:
         (layout.root / "hold").unlink()
         first.join()
@@ -298,7 +301,7 @@ def test_two_trainings_of_one_pipeline_at_once_are_refused(layout: Layout) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
 def test_a_parent_that_goes_takes_its_child_along_and_the_run_says_so(
-    layout: Layout, ended_by: signal.Signals
+    layout: Layout, forked: Starter, ended_by: signal.Signals
 ) -> None:
     request = _slow_project(layout)
     (layout.root / "request.json").write_text(json.dumps(request.as_json()), "utf-8")
@@ -321,9 +324,9 @@ def test_a_parent_that_goes_takes_its_child_along_and_the_run_says_so(
     child = list_jobs(layout)[0].pid
     assert child is not None
     parent.send_signal(ended_by)
-    assert parent.wait(30) == (130 if ended_by == signal.SIGINT else -signal.SIGKILL)
+    assert parent.wait(120) == (130 if ended_by == signal.SIGINT else -signal.SIGKILL)
     parent.stdout.close()
-    _wait(lambda: not _is_alive(child))
+    until(lambda: not _is_alive(child))
     assert runs_of(layout).get(run_id).status == "KILLED"
     if ended_by == signal.SIGINT:
         assert list_jobs(layout)[0].state == "cancelled"
@@ -331,7 +334,7 @@ def test_a_parent_that_goes_takes_its_child_along_and_the_run_says_so(
         from pipelines.launch import train
 
         (layout.root / "hold").unlink()
-        train(request)
+        train(request, start=forked)
         assert [job.state for job in list_jobs(layout)] == ["done", "failed"]
 
 
@@ -360,15 +363,6 @@ def _is_alive(pid: int) -> bool:
         return False
     state = Path(f"/proc/{pid}/stat")
     return not (state.exists() and state.read_text().rpartition(") ")[2].startswith("Z"))
-
-
-def _wait(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    import time
-
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
