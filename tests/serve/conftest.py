@@ -284,7 +284,7 @@ def _running(
         if process.poll() is None:
             process.terminate()
         try:
-            process.wait(20)
+            process.wait(90)
         finally:
             if process.poll() is None:
                 process.kill()

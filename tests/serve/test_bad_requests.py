@@ -189,7 +189,7 @@ def test_what_comes_around_a_chunked_body_is_bounded_and_trailers_are_no_headers
     host, port = server.url.removeprefix("http://").split(":")
 
     def answered(*pieces: bytes) -> bytes:
-        with socket.create_connection((host, int(port)), timeout=20) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             with contextlib.suppress(OSError):
                 for piece in pieces:
                     client.sendall(piece)

@@ -29,7 +29,7 @@ def test_a_running_server_is_found_and_stopped(project: Any, flower_data: Any, r
         assert info is not None
         assert (info.url, info.pid) == (server.url, server.process.pid)
         assert stop_server(project.layout) is True
-        assert server.process.wait(10) == 0
+        assert server.process.wait(90) == 0
     assert running_server(project.layout) is None
     assert stop_server(project.layout) is False
     assert [event.what for event in read_events(project.layout)][-2:] == ["server_started", "server_stopped"]

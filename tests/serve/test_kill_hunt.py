@@ -194,7 +194,7 @@ def wait_for_server(layout: Layout, process: psutil.Process) -> int:
         info = running_server(layout)
         if info is not None and info.pid == process.pid:
             with contextlib.suppress(OSError):
-                connection = http.client.HTTPConnection("127.0.0.1", info.port, timeout=5)
+                connection = http.client.HTTPConnection("127.0.0.1", info.port, timeout=60)
                 with contextlib.closing(connection):
                     connection.request("GET", "/health/live")
                     if connection.getresponse().status == 200:

@@ -97,7 +97,7 @@ def test_an_answer_that_takes_too_long_is_503_and_others_are_answered_meanwhile(
         thread = post_in_thread(server.url, answers)
         try:
             assert server.get("/models").status_code == 200
-            thread.join(30)
+            thread.join(90)
             assert answers[0].status_code == 503
             assert answers[0].headers["retry-after"]
         finally:
@@ -125,7 +125,7 @@ def test_terminating_answers_what_is_in_progress_first(gated: Any, running: Any,
         server.process.terminate()
         gate.unlink()
         thread.join()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(90) == 0
     assert answers[0].status_code == 200
 
 
@@ -141,7 +141,7 @@ def test_a_model_that_never_answers_does_not_keep_the_server_alive(
             thread = post_in_thread(server.url, answers)
             wait_until(lambda: server.metric("workbench_requests_in_flight") >= 2, "the request")
             server.process.terminate()
-            assert server.process.wait(30) == 0
+            assert server.process.wait(90) == 0
         thread.join()
         gate.unlink()
     assert not any(answer.status_code == 200 for answer in answers)

@@ -25,7 +25,7 @@ def test_workers_have_a_socket_each_on_one_port_and_another_server_is_kept_off()
         # A worker that waits for its start has none; new connections find those of the others.
         together.pop().close()
         for _ in range(20):
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
         together.append(listen_beside(socket.AF_INET, ("127.0.0.1", port)))
     finally:
         for listener in together:

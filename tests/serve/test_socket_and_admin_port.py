@@ -93,7 +93,7 @@ def served(request: Any, flowers: Any, running: Any) -> Iterator[Any]:
     with running(flowers, settings=settings) as server:
         yield flowers, server
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(20) == 0
+        assert server.process.wait(90) == 0
     assert not path.exists()
 
 

@@ -28,7 +28,7 @@ def children(pid: int) -> list[int]:
 def metric(server: Any, line_start: str) -> dict[str, float]:
     """The metrics whose lines start so, by the rest of the line; none while a worker's death cuts it off."""
     try:
-        text = httpx.get(f"{server.url}/metrics", timeout=20).text
+        text = httpx.get(f"{server.url}/metrics", timeout=60).text
     except httpx.HTTPError:
         return {}
     lines = [line.removeprefix(line_start) for line in text.splitlines() if line.startswith(line_start)]
@@ -68,7 +68,7 @@ class Load:
     def _ask(self) -> None:
         while not self._done.is_set():
             try:
-                with httpx.Client(base_url=self._url, timeout=20) as client:
+                with httpx.Client(base_url=self._url, timeout=60) as client:
                     while not self._done.is_set():
                         answer = client.post("/predict", json={"features": [1, 2, 3, 4]})
                         if answer.status_code == 200:
@@ -158,7 +158,7 @@ def test_the_end_is_told_to_systemd_and_requests_in_progress_are_answered(
             # The body is still coming when the server is told to stop.
             body = b'{"features": [1, 2, 3, 4]}'
             host, port = server.url.removeprefix("http://").split(":")
-            with socket.create_connection((host, int(port)), timeout=20) as client:
+            with socket.create_connection((host, int(port)), timeout=60) as client:
                 head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
                 client.sendall(head.encode() + body[:5])
                 wait_until(
@@ -170,7 +170,7 @@ def test_the_end_is_told_to_systemd_and_requests_in_progress_are_answered(
                     pass
                 client.sendall(body[5:])
                 assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
-            assert server.process.wait(30) == 0
+            assert server.process.wait(90) == 0
     # What each worker still had to write is written.
     lines = (logged_project.root / "access.log").read_text().splitlines()
     assert sum('"path":"/predict"' in line for line in lines) == 1
@@ -185,4 +185,4 @@ def test_nobody_is_left_behind_when_the_parent_is_killed(logged_project: Any, ru
         server.process.wait()
         for pid in family:
             with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(pid).wait(30)
+                psutil.Process(pid).wait(90)

@@ -127,7 +127,7 @@ def test_a_child_forked_while_a_thread_logs_does_not_wait_for_it(tmp_path: Path)
         prediction_id, is_labelled = ours.recv()
     finally:
         child.kill()
-        child.join(30)
+        child.join(90)
     assert prediction_id is not None
     assert is_labelled
 

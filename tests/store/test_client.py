@@ -71,7 +71,7 @@ def server(
     finally:
         close_clients()
         os.killpg(process.pid, 15)
-        process.wait(30)
+        process.wait(90)
 
 
 def wait_for(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -107,7 +107,7 @@ def test_whoever_waits_is_released_when_the_ui_ends(silent_server: str, child: C
     pid = child.pid
     assert pid is not None
     close_clients(silent_server)
-    waiting.join(10)
+    waiting.join(90)
     assert "has ended: signal 9" in str(raised[0])
     wait_until(lambda: not is_alive(pid))
 

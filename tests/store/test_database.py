@@ -30,6 +30,6 @@ def test_a_child_forked_after_reading_can_read(tmp_path: Path) -> None:
     child.start()
     assert ours.poll(30), "the child did not answer"
     assert ours.recv() == 42
-    child.join(30)
+    child.join(90)
     assert child.exitcode == 0
     assert _answer(layout) == 42

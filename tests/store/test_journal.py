@@ -95,7 +95,7 @@ def test_a_torn_last_line_is_reported_then_mended_by_the_next_event(layout: Layo
 def test_many_processes_append_to_one_chain(layout: Layout, start_python: Start) -> None:
     children = [start_python(APPEND, layout.root, 25, f"m{number}") for number in range(4)]
     for child in children:
-        assert child.communicate(timeout=60)[1] == ""
+        assert child.communicate(timeout=120)[1] == ""
     assert check_journal(layout) == []
     for number in range(4):
         events = read_events(layout, model=f"m{number}")

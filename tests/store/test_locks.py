@@ -96,7 +96,7 @@ def test_waiting_ends_when_the_holder_leaves(tmp_path: Path, start_python: Start
         )
         assert child.stdout is not None
         assert child.stdout.readline() == "waiting\n"
-    assert child.communicate(timeout=30)[0] == "got it\n"
+    assert child.communicate(timeout=120)[0] == "got it\n"
 
 
 def test_nobody_holds_a_lock_that_was_never_taken(tmp_path: Path) -> None:

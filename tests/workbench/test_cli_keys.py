@@ -44,7 +44,7 @@ def test_serve_makes_the_first_key_and_prints_it_once(workbench, project):
         )
 
     refused = start()
-    assert "workbench keys create" in refused.communicate(timeout=60)[1]
+    assert "workbench keys create" in refused.communicate(timeout=120)[1]
     assert refused.returncode == 2
     said = []
     for _ in range(2):
@@ -55,7 +55,7 @@ def test_serve_makes_the_first_key_and_prints_it_once(workbench, project):
             if "Serving on" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        said.append("".join(lines) + process.communicate(timeout=30)[1])
+        said.append("".join(lines) + process.communicate(timeout=120)[1])
     assert len(re.findall(r"wb_\S{40,}", said[0])) == 1
     assert "wb_" not in said[1]
     (key,) = workbench("keys", "list", "--json").json

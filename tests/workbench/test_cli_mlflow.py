@@ -60,12 +60,12 @@ def test_the_ui_shows_the_projects_runs_and_ends_with_all_its_processes(project,
         children = descendants(command.pid)
         assert children
         command.send_signal(number)
-        assert command.wait(30) == code
+        assert command.wait(90) == code
         wait_for(lambda: not any(map(is_running, children)), 15)
     finally:
         if command.poll() is None:
             command.terminate()
-            command.wait(30)
+            command.wait(90)
     assert not (project / "mlflow.db").exists()
 
 

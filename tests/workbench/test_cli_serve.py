@@ -42,7 +42,7 @@ def serving(*args, cwd, **variables):
         yield found[1], command
     finally:
         command.send_signal(signal.SIGTERM)
-        command.communicate(timeout=30)
+        command.communicate(timeout=120)
 
 
 def get(url):
@@ -59,7 +59,7 @@ def test_it_says_where_it_serves_and_status_sees_it(workbench, project):
         assert {"host", "port", "started_at"} <= server.keys()
         assert url in workbench("status").out
         command.send_signal(signal.SIGINT)
-        assert command.wait(30) == 130
+        assert command.wait(90) == 130
     assert workbench("status", "--json").json["server"] is None
     assert [event["what"] for event in workbench("events", "--json").json] == [
         "server_started",
@@ -86,7 +86,7 @@ def test_its_watcher_ends_with_it_even_where_it_is_stuck(project):
             time.sleep(0.05)
         os.kill(watcher.pid, signal.SIGSTOP)
         command.send_signal(signal.SIGTERM)
-        assert command.wait(20) == 0
+        assert command.wait(90) == 0
         assert running_watcher(layout) is None
 
 

@@ -103,7 +103,7 @@ def test_ctrl_c_is_told_from_a_stop(layout: Layout, number: signal.Signals, code
         assert watcher.stderr is not None
         assert "Watching" in watcher.stderr.readline()
         watcher.send_signal(number)
-        assert watcher.wait(30) == code
+        assert watcher.wait(90) == code
     assert running_watcher(layout) is None
 
 
@@ -213,7 +213,7 @@ def test_a_schedule_outlives_clocks_that_are_set_a_kill_and_a_machine_that_is_of
         until(lambda: watched().get("next_training") == "2026-03-07T03:00:00Z")
         assert len(jobs(layout)) == 2
         child.terminate()
-        assert child.wait(30) == 0
+        assert child.wait(90) == 0
 
 
 def _lives(pid: int) -> bool:

@@ -118,7 +118,7 @@ from pathlib import Path
 from store.run_index import RunIndex
 
 index = RunIndex(Path(sys.argv[1]), Path(sys.argv[2]))
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 90
 while True:
     runs = index.look()
     if runs and all(run.status == "FINISHED" and run.metrics.get("loss") == 99 for run in runs):
@@ -150,7 +150,7 @@ def test_two_screens_and_a_training_job_at_once(
                 index.look()
         write_run(experiment, run_id(number), status=3)
     for screen in screens:
-        out, err = screen.communicate(timeout=60)
+        out, err = screen.communicate(timeout=120)
         assert screen.returncode == 0, err
         assert json.loads(out) == [run_id(number) for number in range(count)]
     assert len(index.list(filter="metrics.loss = 99 and status = 'FINISHED'")) == count
@@ -178,7 +178,7 @@ def test_a_builder_killed_on_its_way_leaves_an_index_that_goes_on(
     builder = start_python(code, index.root, index_file)
     assert builder.stdout is not None
     builder.stdout.readline()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not index_file.exists():
         assert time.monotonic() < deadline
     builder.kill()

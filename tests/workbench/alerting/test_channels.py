@@ -233,7 +233,7 @@ def test_an_answer_whose_body_never_ends_is_an_answer() -> None:
 
 
 def test_channels_are_tried_side_by_side() -> None:
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     @dataclass
     class Waiting:
@@ -300,10 +300,10 @@ def test_delivering_never_waits_and_one_call_at_a_time_is_at_it(layout: Layout, 
     receiver.hold.clear()
     thread = deliver(layout, settings)
     assert thread is not None
-    assert receiver.arrived.wait(20)
+    assert receiver.arrived.wait(60)
     assert deliver(layout, settings) is None
     receiver.hold.set()
-    thread.join(20)
+    thread.join(90)
     assert len(receiver.got) == 1
     assert deliver_now(layout, settings) == []
 
@@ -330,7 +330,7 @@ def test_hosts_in_other_processes_do_not_tell_twice_and_one_that_is_killed_loses
     raise_alert(layout, "k", kind="drift", severity="warning", message="m", model="bikes")
     hosts = [host() for _ in range(3)]
     for one in hosts[:2]:
-        one.communicate(b"\n", timeout=60)
+        one.communicate(b"\n", timeout=120)
     assert len(receiver.got) == 1
 
     clear_alert(layout, "k")
@@ -343,7 +343,7 @@ def test_hosts_in_other_processes_do_not_tell_twice_and_one_that_is_killed_loses
     last.stdin.close()
     assert receiver.arrived.wait(60)
     last.kill()  # before anybody answered
-    last.wait(20)
+    last.wait(90)
     receiver.hold.set()
 
     from store.state import connect

@@ -123,7 +123,7 @@ def server(request: pytest.FixtureRequest, certificate: tuple[Path, Path]) -> It
         thread.start()
         yield found
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join(20)
+        thread.join(90)
 
 
 def channel_to(server: MailServer, host: str = "localhost") -> SmtpChannel:

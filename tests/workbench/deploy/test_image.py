@@ -49,7 +49,7 @@ def entrypoint(tmp_path: Path) -> object:
         environment = {"PATH": f"{fake.parent}:/usr/bin:/bin", **variables}
         command = ["sh", str(IMAGE / "entrypoint.sh"), *words]
         process = subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=120)
         number, _, said = output.strip().partition(" ")
         if said.startswith("workbench"):
             assert int(number) == process.pid, "signals must reach workbench itself"

@@ -31,7 +31,7 @@ def drive() -> Callable[..., None]:
     return run
 
 
-async def _settle(pilot: Pilot[Any], deadline_s: float = 30.0) -> None:
+async def _settle(pilot: Pilot[Any], deadline_s: float = 90.0) -> None:
     """Wait until every question to the desk is answered and shown."""
     from workbench.tui.frame.asking import Asking
 
@@ -72,7 +72,7 @@ def settled() -> Callable[[Pilot[Any]], Awaitable[None]]:
 
     async def wait(pilot: Pilot[Any]) -> None:
         app = pilot.app
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         quiet = 0
         is_partial = False
         while quiet < 3:

@@ -153,7 +153,7 @@ def test_a_signal_ends_it(opened: Terminal, number: signal.Signals, code: int) -
 def test_a_lost_terminal_ends_it(opened: Terminal) -> None:
     os.close(opened.ours)
     os.close(opened.theirs)
-    assert opened.process.wait(20) == 129
+    assert opened.process.wait(90) == 129
 
 
 def test_pictures_for_a_terminal_that_is_gone_hold_nothing_up() -> None:
