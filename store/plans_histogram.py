@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from store.plans import Answer
+from store.row_order import RowOrder, row_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ def histogram_plan(estimator: Any) -> Plan | None:
     n_outputs = len(start)
     bitsets, places = estimator._bin_mapper.make_known_categories_bitsets()
     nodes = _Nodes([tree for stage in stages for tree in stage], bitsets, places)
+    in_order = nodes.row_order()
     is_regression = not hasattr(estimator, "classes_")
     loss = estimator._loss
     width = int(estimator.n_features_in_)
@@ -44,11 +46,16 @@ def histogram_plan(estimator: Any) -> Plan | None:
         return raw
 
     def many(rows: np.ndarray) -> np.ndarray:
-        raw = np.zeros((len(rows), n_outputs), order="F")
-        raw += start
+        order = in_order(rows)
+        rows = rows.take(order, axis=0)
+        ordered = np.zeros((len(rows), n_outputs), order="F")
+        ordered += start
         for stage in stages:
             for output, tree in enumerate(stage):
-                raw[:, output] += tree.predict(rows, known_cat_bitsets=bitsets, f_idx_map=places, n_threads=1)
+                values = tree.predict(rows, known_cat_bitsets=bitsets, f_idx_map=places, n_threads=1)
+                ordered[:, output] += values
+        raw = np.empty_like(ordered)
+        raw[order] = ordered
         return raw
 
     def plan(X: np.ndarray) -> Answer | None:
@@ -118,6 +125,15 @@ class _Nodes:
         self.categorical = np.flatnonzero(~is_leaf & nodes["is_categorical"].astype(bool))
         self.category_feature = self.feature[self.categorical]
         self.category_left = self._category_ways(trees, counts, nodes, known_bitsets, places)
+        self.count = nodes["count"].astype(np.float64)
+
+    def row_order(self) -> RowOrder:
+        """The order for rows as they are prepared. Categories have no threshold."""
+        import numpy as np
+
+        threshold = self.threshold.copy()
+        threshold[self.categorical] = np.inf
+        return row_order(self.feature, threshold, self.left, self.right, self.count)
 
     def _category_ways(
         self, trees: list[Any], counts: list[int], nodes: Any, known_bitsets: Any, places: Any

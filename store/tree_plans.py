@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from store.plans import MOST_ROWS, Answer
+from store.row_order import RowOrder, row_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _BLOCK_ROWS = 1_024
 """Rows whose leaves in all trees are held at once."""
+_LEAST_ORDERED = 32
+"""Rows from which scikit-learn's loop over all trees is quicker for their order than the order takes."""
 
 
 def forest_plan(estimator: Any, trees: Sequence[Any], *, takes_missing: bool = False) -> Plan | None:
@@ -26,7 +29,7 @@ def forest_plan(estimator: Any, trees: Sequence[Any], *, takes_missing: bool = F
     nodes = _Trees(trees)
     is_regression = not hasattr(estimator, "classes_")
     n_values = nodes.value.shape[1]
-    first_feature = _first_feature(trees)
+    in_order = nodes.row_order()
     by_class = [np.ascontiguousarray(nodes.value[:, column]) for column in range(n_values)]
 
     def few(rows: np.ndarray) -> np.ndarray:
@@ -36,10 +39,10 @@ def forest_plan(estimator: Any, trees: Sequence[Any], *, takes_missing: bool = F
 
     def many(rows: np.ndarray) -> np.ndarray:
         total = np.empty((len(rows), n_values))
-        order = rows[:, first_feature].argsort()
+        order = in_order(rows)
         for start in range(0, len(rows), _BLOCK_ROWS):
             block = order[start : start + _BLOCK_ROWS]
-            leaves = nodes.leaves_of_many(rows[block])
+            leaves = nodes.leaves_of_many(rows.take(block, axis=0))
             for column, values in enumerate(by_class):
                 # Down the first axis numpy adds row upon row, so here too tree after tree.
                 total[block, column] = np.add.reduce(values.take(leaves), axis=0)
@@ -72,7 +75,7 @@ def boosting_plan(estimator: Any) -> Plan | None:
     width = _width(estimator, stages.ravel())
     if width is None:
         return None
-    first_feature = _first_feature(stages.ravel())
+    in_order = _Trees(stages.ravel()).row_order()
     start = estimator._raw_predict_init(np.zeros((1, width), dtype=np.float32))[0]
     is_regression = not hasattr(estimator, "classes_")
     probabilities = None if is_regression else estimator._loss.predict_proba
@@ -83,12 +86,12 @@ def boosting_plan(estimator: Any) -> Plan | None:
             return None
         raw = np.empty((len(rows), len(start)))
         raw[:] = start
-        if len(rows) <= MOST_ROWS:
+        if len(rows) < _LEAST_ORDERED:
             predict_stages(stages, rows, rate, raw)
         else:
-            order = rows[:, first_feature].argsort()
-            ordered = raw[order]
-            predict_stages(stages, rows[order], rate, ordered)
+            order = in_order(rows)
+            ordered = raw.copy()  # all rows begin alike
+            predict_stages(stages, rows.take(order, axis=0), rate, ordered)
             raw[order] = ordered
         if probabilities is None:
             return Answer(raw[:, 0])
@@ -97,14 +100,6 @@ def boosting_plan(estimator: Any) -> Plan | None:
         return Answer(probabilities(raw), raw.argmax(axis=1))
 
     return plan
-
-
-def _first_feature(trees: Sequence[Any]) -> int:
-    """What most trees ask of a row first. In its order rows that are alike go down alike, one after another:
-    the processor foresees their way."""
-    import numpy as np
-
-    return int(np.bincount([max(int(tree.tree_.feature[0]), 0) for tree in trees]).argmax())
 
 
 def _width(estimator: Any, trees: Sequence[Any]) -> int | None:
@@ -150,6 +145,15 @@ class _Trees:
             children[start:end, 1] = start + np.where(is_leaf, own, part.children_right)
         self.children = children.ravel()
         self._parts = parts
+
+    def row_order(self) -> RowOrder:
+        """The order for rows as `_narrowed` makes them."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            threshold = self.threshold.astype(np.float32)
+        count = np.concatenate([part.weighted_n_node_samples for part in self._parts])
+        return row_order(self.feature, threshold, self.children[::2], self.children[1::2], count)
 
     def leaves_of_few(self, rows: np.ndarray) -> np.ndarray:
         """Positions of the leaves, shape (n_rows, n_trees): down all trees at once, a level at a time."""
