@@ -41,7 +41,7 @@ def child(silent_server: str) -> Iterator[ClientProcess]:
     client.close_clients()
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], within_s: float = 90) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline
@@ -89,7 +89,7 @@ def test_a_server_that_hangs_is_an_error_within_seconds(silent_server: str, chil
     started = time.monotonic()
     with pytest.raises(StorageError, match=r"doesn't answer within 5 s\. See whether the server runs"):
         open_runs(silent_server).list()
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60, "an answer is waited for twice as long"
 
 
 def test_whoever_waits_is_released_when_the_ui_ends(silent_server: str, child: ClientProcess) -> None:
@@ -126,7 +126,8 @@ def test_an_idle_child_ends_and_the_next_call_starts_another(monkeypatch: pytest
     for _ in range(2):
         with pytest.raises(StorageError, match="refuses connections"):
             child.ask("runs", "experiments")
-        pids.append(child.pid)
+        assert child._running is not None
+        pids.append(child._running.process.pid)  # `child.pid` may be over by now
         wait_until(lambda: child.pid is None)
     assert pids[0] != pids[1]
 

@@ -213,5 +213,5 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
     deadline = time.monotonic() + 90
     while not condition():
-        assert time.monotonic() < deadline, "waited 20 s"
+        assert time.monotonic() < deadline, "it never came to this"
         time.sleep(0.002)

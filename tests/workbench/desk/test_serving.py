@@ -20,7 +20,7 @@ from workbench.desk.place import find_place
 from workbench.desk.recent import RecentPredictions
 from workbench.desk.serving import ServingDesk, last_lines
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 
 
 @pytest.fixture

@@ -53,6 +53,22 @@ def settle() -> Callable[..., Awaitable[None]]:
 
 
 @pytest.fixture
+def shown(settle: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Refreshes the screen until it shows what is waited for: a look that was on its way before may still
+    tell how it was, and one that asks a busy server may come back without an answer."""
+
+    async def wait(pilot: Pilot[Any], condition: Callable[[], Any], deadline_s: float = 90.0) -> None:
+        ends_at = time.monotonic() + deadline_s
+        await settle(pilot)
+        while not condition():
+            assert time.monotonic() < ends_at, "it never came to this"
+            await pilot.press("f5")
+            await settle(pilot)
+
+    return wait
+
+
+@pytest.fixture
 def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[datetime]:
     """It is noon on 2 May 2026, in UTC, as far as what is shown goes."""
     from workbench.tui.widgets import formats

@@ -103,7 +103,7 @@ def test_read_only_has_no_switch(on_serve: Any, settle: Settle, project: Path) -
 
 @pytest.mark.slow
 def test_the_switch_starts_and_stops_after_asking(
-    on_serve: Any, settle: Settle, layout: Layout, add_model: Callable[..., str]
+    on_serve: Any, settle: Settle, shown: Settle, layout: Layout, add_model: Callable[..., str]
 ) -> None:
     add_model()
 
@@ -114,6 +114,7 @@ def test_the_switch_starts_and_stops_after_asking(
         await settle(pilot)
         server = running_server(layout)
         assert server is not None
+        await shown(pilot, lambda: screen.served.row_count)
         assert server.url in said(screen)
         assert "started here" in said(screen)
         assert [(row.name, row.version, row.status) for row in screen.served.rows] == [
@@ -124,7 +125,7 @@ def test_the_switch_starts_and_stops_after_asking(
         await pilot.press("d")
         await settle(pilot)
         assert not screen.desk.owns_server
-        assert "goes on when this UI ends" in said(screen)
+        await shown(pilot, lambda: "goes on when this UI ends" in said(screen))
 
         await pilot.press("o")
         await settle(pilot)
@@ -132,7 +133,7 @@ def test_the_switch_starts_and_stops_after_asking(
         await pilot.press("y")
         await settle(pilot)
         assert running_server(layout) is None
-        assert "○ off" in said(screen)
+        await shown(pilot, lambda: "○ off" in said(screen))
 
     on_serve(script)
 
@@ -157,8 +158,11 @@ def test_a_server_that_cannot_start_leaves_the_screen_usable(
 
 
 @pytest.mark.slow
-def test_one_is_tried_in_a_form_and_logged(on_serve: Any, settle: Settle, server: ServerInfo) -> None:
+def test_one_is_tried_in_a_form_and_logged(
+    on_serve: Any, settle: Settle, shown: Settle, server: ServerInfo
+) -> None:
     async def script(pilot: Pilot[Any], screen: ServeScreen) -> None:
+        await shown(pilot, lambda: screen.served.row_count)
         await pilot.press("t")
         await settle(pilot)
         dialog = pilot.app.screen
@@ -179,11 +183,9 @@ def test_one_is_tried_in_a_form_and_logged(on_serve: Any, settle: Settle, server
 
         await pilot.press("escape")
         await settle(pilot)
-        while not screen.recent.rows:
-            await pilot.press("f5")
-            await settle(pilot)
+        await shown(pilot, lambda: screen.recent.rows)
         assert screen.recent.rows[0].features["orders"] == 7.0
-        assert screen._state.counters.total.invalid == 1
+        await shown(pilot, lambda: screen._state.counters.total.invalid == 1)
         await pilot.press("t")
         await settle(pilot)
         assert isinstance(pilot.app.screen, TryDialog)
@@ -194,17 +196,16 @@ def test_one_is_tried_in_a_form_and_logged(on_serve: Any, settle: Settle, server
 
 @pytest.mark.slow
 def test_a_server_that_dies_is_seen_at_the_next_look(
-    on_serve: Any, settle: Settle, server: ServerInfo
+    on_serve: Any, shown: Settle, server: ServerInfo
 ) -> None:
     async def script(pilot: Pilot[Any], screen: ServeScreen) -> None:
+        await shown(pilot, lambda: screen.served.row_count)
         assert server.url in said(screen)
         assert not screen._state.is_ours
         os.kill(server.pid, signal.SIGKILL)
         if (child := background._children.pop(server.pid, None)) is not None:
             child.wait()
-        screen._tick()
-        await settle(pilot)
-        assert "○ off" in said(screen)
+        await shown(pilot, lambda: "○ off" in said(screen))
         assert screen.served.row_count == 0
 
     on_serve(script)

@@ -207,11 +207,10 @@ def test_wrong_settings_are_one_line(terminal: Callable[..., Terminal], shop: Pa
 
 def test_at_rest_it_writes_nothing(opened: Terminal) -> None:
     opened.until("experiment")
-    opened.forget()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        opened.read(0.5)
-    assert opened.output == b""
+    # What a busy machine is late with may still come; at rest is where nothing does for five seconds.
+    deadline = time.monotonic() + 60
+    while opened.read(5.0):
+        assert time.monotonic() < deadline, "it never comes to rest"
 
 
 def test_a_folder_of_runs_is_opened_by_its_path(terminal: Callable[..., Terminal], shop: Path) -> None:
