@@ -1,4 +1,4 @@
-"""The DuckDB file: its tables, and connections to it that are short because others wait for them.
+"""The DuckDB file: connections to it that are short because others wait for them.
 
 DuckDB locks the file per process with POSIX locks, which a process loses as soon as it closes any
 descriptor of that file. So a process has it open once at a time, whatever its threads want.
@@ -11,68 +11,24 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.beside import flush
-from store.bucket_tables import TABLES as BUCKET_TABLES
-from store.bucket_tables import recount_all
 from store.errors import BusyError, StorageError
 from store.layout import Layout
 from store.shared_reading import shared_with
 from store.sql_words import literal
+from store.tables import SCHEMA_VERSION, check_version, create_tables, migrate
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-SCHEMA_VERSION = 2
 ATTACHED = "log"
 """Name that the file has within a reader's connection."""
-
-PREDICTION_COLUMNS = {
-    "prediction_id": "VARCHAR",
-    "model": "VARCHAR",
-    "version": "INTEGER",
-    "schema_id": "VARCHAR",
-    "predicted_at": "TIMESTAMP",
-    "prediction": "DOUBLE",
-    "label": "VARCHAR",
-    "probability": "DOUBLE",
-    "probabilities": "DOUBLE[]",
-    "numeric": "DOUBLE[]",
-    "categorical": "VARCHAR[]",
-    "latency_ms": "DOUBLE",
-    "role": "VARCHAR",
-    "request_id": "VARCHAR",
-}
-FEEDBACK_COLUMNS = {
-    "prediction_id": "VARCHAR",
-    "label": "VARCHAR",
-    "actual": "DOUBLE",
-    "received_at": "TIMESTAMP",
-    "observed_at": "TIMESTAMP",
-}
-SCHEMA_COLUMNS = {
-    "schema_id": "VARCHAR",
-    "position": "INTEGER",
-    "name": "VARCHAR",
-    "kind": "VARCHAR",
-    "slot": "INTEGER",  # the feature's place, from 1, in `numeric` or `categorical`
-}
-MODEL_COLUMNS = {"model": "VARCHAR", "version": "INTEGER", "schema_id": "VARCHAR"}
-TABLES = {
-    "predictions": PREDICTION_COLUMNS,
-    "feedback": FEEDBACK_COLUMNS,
-    "feedback_aside": FEEDBACK_COLUMNS,  # labels of predictions that are not known, or not yet
-    "schemas": SCHEMA_COLUMNS,
-    "models": MODEL_COLUMNS,
-    "segments": {"name": "VARCHAR", "taken_to": "BIGINT"},  # how much of each spool segment is in here
-    "meta": {"key": "VARCHAR", "value": "VARCHAR"},
-    **BUCKET_TABLES,
-}
 
 _WRITER_CONFIG = {"threads": "1", "memory_limit": "192MB"}
 GROUP_ROWS = 20_480
@@ -166,13 +122,13 @@ def writing(layout: Layout, *, timeout_s: float = 5.0) -> Iterator[DuckDBPyConne
             _create(layout)
         connection = _open(layout, deadline)
         try:
-            version = _check_version(connection, "", layout.predictions)
+            version = check_version(connection, "", layout.predictions)
             if version < SCHEMA_VERSION:
                 # Closed first: whoever copies a file opens it, and to close it again would end DuckDB's lock.
                 connection.close()
                 _back_up(layout.predictions, version)
                 connection = _open(layout, deadline)
-                _migrate(connection)
+                migrate(connection)
             yield connection
         except duckdb.Error as error:
             raise explained(error, layout.predictions) from error
@@ -230,7 +186,7 @@ def reading(
                 attach = f"ATTACH {literal(str(layout.predictions))} AS {ATTACHED} (TYPE duckdb, READ_ONLY)"
                 try:
                     _retry(lambda: connection.execute(attach), layout, deadline)
-                    _check_version(connection, f"{ATTACHED}.", layout.predictions)
+                    check_version(connection, f"{ATTACHED}.", layout.predictions)
                     note = None
                 except HeldError as error:
                     note = error.message
@@ -271,18 +227,6 @@ def explained(error: Exception, path: Path) -> StorageError:
     return StorageError(f"{path} can't be used: {text}", "See what is wrong with: workbench store check")
 
 
-def create_tables(connection: DuckDBPyConnection) -> None:
-    """Make the tables of an empty file."""
-    _make(connection, TABLES)
-    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
-
-
-def _make(connection: DuckDBPyConnection, tables: Mapping[str, Mapping[str, str]]) -> None:
-    for table, columns in tables.items():
-        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-        connection.execute(f"CREATE TABLE {table} ({listed})")
-
-
 def _back_up(path: Path, version: int) -> None:
     """Keep the file as it is beside itself before its tables change."""
     backup = path.with_name(f"{path.stem}.version-{version}.duckdb")
@@ -296,15 +240,6 @@ def _back_up(path: Path, version: int) -> None:
             f"cannot keep a copy of {path} before its tables are brought up to date: {error.strerror}",
             "Free the disk.",
         ) from error
-
-
-def _migrate(connection: DuckDBPyConnection) -> None:
-    """Bring the tables of version 1 up to date, in one transaction."""
-    connection.execute("BEGIN")
-    _make(connection, BUCKET_TABLES)
-    recount_all(connection)
-    connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
-    connection.execute("COMMIT")
 
 
 @contextmanager
@@ -390,23 +325,3 @@ def _describe_holder(text: str, path: Path) -> str:
     if holder is None:
         return f"another process has {path.name} open"
     return f"{Path(holder['program']).name} (process {holder['pid']}) has {path.name} open"
-
-
-def _check_version(connection: DuckDBPyConnection, prefix: str, path: Path) -> int:
-    """The version of the file's tables, this one or older."""
-    import duckdb
-
-    try:
-        found = connection.execute(f"SELECT value FROM {prefix}meta WHERE key = 'schema_version'").fetchall()
-        version = int(found[0][0]) if found else None
-    except (duckdb.CatalogException, duckdb.BinderException, ValueError, TypeError) as error:
-        raise StorageError(
-            f"{path} is no prediction log of workbench", "Move it aside, or set another [store] path."
-        ) from error
-    if version is None or version > SCHEMA_VERSION:
-        raise StorageError(
-            f"{path} was written by a newer workbench (its tables have version {version},"
-            f" known here: {SCHEMA_VERSION})",
-            "Upgrade workbench.",
-        )
-    return version

@@ -12,16 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.batches import Batch
-from store.database import (
-    ATTACHED,
-    FEEDBACK_COLUMNS,
-    MODEL_COLUMNS,
-    PREDICTION_COLUMNS,
-    SCHEMA_COLUMNS,
-    HeldError,
-    explained,
-    reading,
-)
+from store.database import ATTACHED, HeldError, explained, reading
 from store.fold import stored_schemas
 from store.ids import is_prediction_id
 from store.layout import Layout
@@ -30,6 +21,7 @@ from store.records import decode
 from store.segments import list_segments, read_chunks
 from store.shared_reading import shared_facts
 from store.sql_words import quoted
+from store.tables import FEEDBACK_COLUMNS, MODEL_COLUMNS, PREDICTION_COLUMNS, SCHEMA_COLUMNS
 from store.views import LABELS, model_view, view_names
 
 if TYPE_CHECKING:

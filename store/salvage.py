@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from store.archive import ArchivedRows
 from store.batches import Batch
-from store.database import FEEDBACK_COLUMNS, GROUP_ROWS, PREDICTION_COLUMNS, SCHEMA_VERSION
+from store.database import GROUP_ROWS
 from store.layout import Layout
 from store.segments import list_segments, read_chunks
+from store.tables import FEEDBACK_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import pyarrow as pa

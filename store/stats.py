@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from store.archive import day_folders
-from store.database import TABLES, explained, reading
+from store.database import explained, reading
 from store.errors import DataError, StorageError
 from store.layout import Layout
 from store.predictions import ModelCount, PredictionReader
 from store.profile import Profile
 from store.references import published_references
 from store.segments import list_segments, read_chunks
+from store.tables import TABLES
 
 
 @dataclass(frozen=True)

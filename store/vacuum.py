@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from store.beside import flush
 from store.bucket_tables import ORDERS
-from store.database import ATTACHED, TABLES, create_tables, explained, wal_of, writing
+from store.database import ATTACHED, explained, wal_of, writing
 from store.errors import StorageError
 from store.fold import make_views
 from store.interruptible import interruptible
 from store.layout import Layout
 from store.locks import locked
 from store.sql_words import literal
+from store.tables import TABLES, create_tables
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

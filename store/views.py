@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from store.database import TABLES
 from store.sql_words import literal, quoted
+from store.tables import TABLES
 
 Feature = tuple[str, str, int]
 """Name, kind and slot (the place, from 1, in the list of its kind)."""
