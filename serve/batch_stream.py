@@ -267,8 +267,6 @@ class _StreamResponse(Response):
                 else:
                     await stream.has_more.wait()
             await self._end(work, send)
-        except _NotReadError:
-            log.warning("request %s: its answer was not read for %g s", stream.request_id, stream.timeout_s)
         finally:
             for task in (work, gone):
                 if task is not None:
@@ -296,19 +294,5 @@ class _StreamResponse(Response):
         await self._send(stream.writer.problem(document), send, more=stream.writer.is_cut_off)
 
     async def _send(self, piece: bytes, send: Send, *, more: bool = True) -> None:
-        """As fast as the client reads; one that is still sending may read later."""
-        message = {"type": "http.response.body", "body": piece, "more_body": more}
-        sending = asyncio.ensure_future(send(message))
-        try:
-            while not sending.done():
-                was_read = self._stream.is_read
-                await asyncio.wait({sending}, timeout=self._stream.timeout_s)
-                if not sending.done() and was_read:
-                    raise _NotReadError
-        finally:
-            sending.cancel()
-        await sending
-
-
-class _NotReadError(Exception):
-    """The client has all but reads none of its answer."""
+        """As fast as the client reads."""
+        await send({"type": "http.response.body", "body": piece, "more_body": more})

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FREE_BYTES = 16_384
 """What each request may bring beside all others: single rows pass, however full it is."""
+LEAST_BYTES_A_SECOND = 500
+"""How fast a body in parts has to come, and an answer to be taken, after the time-out's grace."""
 _LARGE_BYTES = 1_000_000
 """Smaller bodies don't wait for their turn."""
 

@@ -72,8 +72,8 @@ class Connection(HttpProtocol):
         self._host: bytes | None = None
         """The Host that was found to be one: a client says the same each time."""
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+    def feed(self, data: bytes) -> None:
+        super().feed(data)
         reading = self._reading
         if reading is not None:
             # More of its body is to come: whoever waits for it needs the patience of the common way.
@@ -93,6 +93,7 @@ class Connection(HttpProtocol):
 
     def on_body(self, body: bytes) -> None:
         if self._reading is not None:
+            self._body_bytes += len(body)
             self._reading.body += body
         else:
             super().on_body(body)
@@ -102,6 +103,7 @@ class Connection(HttpProtocol):
         if ask is None:
             super().on_message_complete()
             return
+        self._is_in_body = False
         self._reading = None
         self._asked = ask
         if not self.lane.take(ask, ask.body, ask.request_id):

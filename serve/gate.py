@@ -64,7 +64,7 @@ class Gate:
         self._concurrency = concurrency
         self._telemetry = telemetry
         self._clients = clients
-        self._bodies = bodies
+        self.bodies = bodies
         self._rate = rate
         self._access_log = access_log
         self._cors_origins = frozenset(cors_origins)
@@ -106,7 +106,7 @@ class Gate:
                 return
             self._in_flight += 1
             self._telemetry.in_flight.inc()
-            holding = scope["holding"] = Holding(self._bodies)
+            holding = scope["holding"] = Holding(self.bodies)
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:

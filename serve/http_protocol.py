@@ -1,21 +1,40 @@
-"""HTTP itself: uvicorn's protocol with limits on a request's head, and problems for what is no HTTP."""
+"""HTTP itself: uvicorn's protocol with limits on a request's head, and problems for what is no HTTP.
+
+A client that sends without reading its answers is not read from: what it sent waits where it is, and the
+connection is cut when no answer leaves it for as long as a head may take.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import httptools
 import orjson
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve.body_room import FREE_BYTES, LEAST_BYTES_A_SECOND, BodyRoom
 from serve.problems import MEDIA_TYPE, Problem, problem_document
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logging.getLogger("workbench.serve")
+
 MOST_HEAD_BYTES = 65_536
+MOST_UNREAD_BYTES = 16_384
+"""Of answers that a client has not taken, before its next request waits."""
+_PIECE_BYTES = 16_384
+_MOST_AT_ONCE = 4
+"""Requests that may come in one piece; of more, each is read when the one before it is answered."""
+_END_OF_HEAD = b"\r\n\r\n"
+_EVICTED_SHARE = 16
 _MOST_FRAMING = 8
 """Bytes around each byte of a chunked body, beyond what a head may have: chunks of one byte have five."""
 
@@ -28,6 +47,22 @@ class HeadLimits:
     """How long a client may take to send a request's line and headers."""
     on_refused: Callable[[str], None] = lambda _reason: None
     """Told the reason of each request that is refused before it is one."""
+    room: BodyRoom | None = None
+    """Where what waits to be read as a request is counted."""
+    most_connections: int = 2_048
+    """How many there may be; beyond it, those with no request in progress are closed, the oldest first."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control, which reads on only where the connection may."""
+
+    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._may_read = may_read
+
+    def resume_reading(self) -> None:
+        if self.read_paused and self._may_read():
+            super().resume_reading()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -40,25 +75,105 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._is_in_head = True
+        self._is_in_body = False
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._messages = 0
         self._body_bytes = 0
         self._framing_bytes = 0
         """What came after the head and is no body: sizes and extensions of chunks, and trailers."""
+        self._backlog = b""
+        """What came before the requests that it holds may be read."""
+        self._counted = 0
+        self._unread_bytes = 0
+        self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport, self._may_read)
+        transport.set_write_buffer_limits(high=MOST_UNREAD_BYTES)
         self._await_head()
+        if len(self.connections) > self.limits.most_connections:
+            _evict(cast("Iterable[HttpProtocol]", self.connections), self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_watching()
+        self._take_backlog()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
+        if self._backlog:
+            self._keep(self._take_backlog() + data)
+        else:
+            self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        """Read requests as long as none waits for the one before it."""
+        size = len(data)
+        if size <= _PIECE_BYTES and not self._must_wait() and data.count(_END_OF_HEAD) <= _MOST_AT_ONCE:
+            self._parse(data)
+            return
+        start = 0
+        view = memoryview(data)
+        while start < size and not self.transport.is_closing():
+            if self._must_wait():
+                self._keep(data[start:])
+                return
+            end = self._end_of_piece(data, start)
+            self._parse(view[start:end])
+            start = end
+
+    def _must_wait(self) -> bool:
+        return bool(self.pipeline) or (self.flow.write_paused and not self._is_in_body)
+
+    def _may_read(self) -> bool:
+        return not self._backlog and not self._must_wait()
+
+    def _end_of_piece(self, data: bytes, start: int) -> int:
+        """Where a body or a head ends, so that no piece holds many requests."""
+        if self._is_in_body:
+            length = next((value for name, value in self.headers if name == b"content-length"), b"")
+            left = int(length[:18]) - self._body_bytes if length.isdigit() else 0
+            if left > 0:
+                return min(start + left, len(data))
+        most = min(start + _PIECE_BYTES, len(data))
+        found = data.find(_END_OF_HEAD, start, most)
+        return found + len(_END_OF_HEAD) if found >= 0 else most
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what can't be read yet, and take no more from the socket."""
+        self.flow.pause_reading()
+        n_bytes = max(len(data) - FREE_BYTES, 0)
+        if n_bytes and self.limits.room is not None:
+            try:
+                self.limits.room.take(n_bytes)
+            except Problem as problem:
+                self._refuse(problem)
+                return
+            self._counted = n_bytes
+        self._backlog = data
+
+    def _take_backlog(self) -> bytes:
+        data, self._backlog = self._backlog, b""
+        if self._counted and self.limits.room is not None:
+            self.limits.room.held -= self._counted
+            self._counted = 0
+        return data
+
+    def _go_on(self) -> None:
+        """Read what was kept; called where its time may have come."""
+        if self.transport.is_closing() or self._must_wait():
+            return
+        if self._backlog:
+            self._unset_keepalive_if_required()
+            self.feed(self._take_backlog())
+        self.flow.resume_reading()
+
+    def _parse(self, data: bytes | memoryview) -> None:
         body_of = None if self._is_in_head else self._messages
         body_before = self._body_bytes
         try:
@@ -103,7 +218,76 @@ class HttpProtocol(HttpToolsProtocol):
     def head_is_complete(self) -> None:
         """Whoever takes a request over from `on_headers_complete` calls this."""
         self._is_in_head = False
+        self._is_in_body = True
         self._stop_timer()
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._watch_unread()
+        elif self._backlog or self.flow.read_paused:
+            self.loop.call_soon(self._go_on)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_unread()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_watching()
+        if self._backlog or self.flow.read_paused:
+            self.loop.call_soon(self._go_on)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
+
+    @property
+    def idle_since(self) -> float | None:
+        """When it was last heard of, by the loop's clock; None while a request is in progress."""
+        if self._head_timer is not None:
+            return self._head_timer.when() - self.limits.timeout_s
+        if self.timeout_keep_alive_task is not None:
+            return self.timeout_keep_alive_task.when() - self.timeout_keep_alive
+        return None
+
+    def evict(self) -> None:
+        """Close it for another's sake."""
+        self.limits.on_refused("connections")
+        self._close()
+
+    def _close(self) -> None:
+        """Close it; answers that were not taken until now go with it."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _watch_unread(self) -> None:
+        """Cut the connection where the client takes all but nothing of its answers."""
+        unread = self.transport.get_write_buffer_size()
+        if unread and self._unread_timer is None:
+            self._unread_bytes = unread
+            self._unread_timer = self.loop.call_later(self.limits.timeout_s, self._look_at_unread)
+
+    def _look_at_unread(self) -> None:
+        self._unread_timer = None
+        most = self._unread_bytes - LEAST_BYTES_A_SECOND * self.limits.timeout_s
+        # One that still sends its body may read when it has sent it all.
+        if self.transport.get_write_buffer_size() > max(most, 0) and not self._is_in_body:
+            self.limits.on_refused("unread")
+            log.warning("an answer was not read for %g s: its connection is cut", self.limits.timeout_s)
+            self.transport.abort()
+        else:
+            self._watch_unread()
+
+    def _stop_watching(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def answer_for_the_last_time(self) -> None:
         """Tell the client that no answer follows the one that it waits for, if it does."""
@@ -140,6 +324,19 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+        self._watch_unread()
+
+
+def _evict(connections: Iterable[HttpProtocol], newcomer: HttpProtocol) -> None:
+    """Close the connections that were longest without a request; the newcomer where all have one."""
+    idle = [
+        (since, one) for one in connections if one is not newcomer and (since := one.idle_since) is not None
+    ]
+    idle.sort(key=lambda pair: pair[0])
+    for _, connection in idle[: 1 + len(idle) // _EVICTED_SHARE]:
+        connection.evict()
+    if not idle:
+        newcomer.evict()
 
 
 def limited(protocol: type[HttpProtocol], limits: HeadLimits) -> type[HttpProtocol]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import socket
 import stat
 import struct
@@ -20,6 +21,8 @@ BACKLOG = 2048
 _LONGEST_SOCKET_PATH = 103
 """Linux takes four bytes more."""
 _NEXT_PORTS = 100
+_OTHER_FILES = 256
+"""Files and pipes a process has open beside its clients' connections."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -53,6 +56,19 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
+
+
+def room_for_sockets(wanted: int) -> int:
+    """How many connections this process may have open, up to `wanted`; lifts its own limit where it can."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        lifted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lifted, hard))
+            soft = lifted
+        return max(min(wanted, soft - _OTHER_FILES), 1)
+    return wanted
 
 
 def listen_together(host: str, port: int, count: int) -> list[socket.socket]:

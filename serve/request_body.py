@@ -9,12 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 
 from starlette.requests import ClientDisconnect, Request
 
-from serve.body_room import holding_of
+from serve.body_room import LEAST_BYTES_A_SECOND, holding_of
 from serve.problems import Problem, shown
 
 PIECE_BYTES = 65_536
-LEAST_BYTES_A_SECOND = 500
-"""How fast a body that is read in parts has to come, after the time-out's grace."""
 _DISCARDED_LIMITS = 4
 """How many times the limit of a body is read and thrown away before its connection is cut."""
 _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})

@@ -32,6 +32,7 @@ from serve.gate import AdminSide
 from serve.http_protocol import HeadLimits, HttpProtocol, limited
 from serve.labels import FeedbackDesk
 from serve.losses import LossWatch
+from serve.ports import room_for_sockets
 from serve.predicting import Predictor
 from serve.quick_lane import QuickLane
 from serve.telemetry import Telemetry
@@ -43,9 +44,11 @@ if TYPE_CHECKING:
     from serve.board import Board
     from serve.clerk import Clerk
     from serve.clerk_desk import RemoteClerk
+    from serve.gate import Gate
     from serve.hosting import ModelHost
     from serve.main import ServerConfig
     from serve.rate import RateLimit
+    from serve.settings import ServeSettings
     from store.layout import Layout
     from store.registry import Registry
 
@@ -54,6 +57,8 @@ log = logging.getLogger("workbench.serve")
 KEEP_ALIVE_S = 75
 GRACE_S = 0.9
 """What a worker takes beyond the deadline of draining, at most."""
+_CONNECTIONS_FOR_EACH = 8
+"""How many connections there may be for each request that may be in progress."""
 RETIRE_SECONDS = 2.0
 """How long a worker whose successor is there waits for the next request of clients that keep connections."""
 _BESIDE_THREADS = 16
@@ -251,7 +256,7 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http=limited(protocol, HeadLimits(settings.timeout, telemetry.count_refused)),
+                http=limited(protocol, _head_limits(settings, telemetry, app)),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -267,6 +272,11 @@ def answer_until_told(place: Workplace, listener: socket.socket, duties: Duties)
         admin = [place.admin_listener] if place.admin_listener is not None else []
         server.run(sockets=[listener, *admin])
     leave_behind()
+
+
+def _head_limits(settings: ServeSettings, telemetry: Telemetry, app: Gate) -> HeadLimits:
+    most = _CONNECTIONS_FOR_EACH * settings.concurrency
+    return HeadLimits(settings.timeout, telemetry.count_refused, app.bodies, room_for_sockets(most))
 
 
 def _admin_side(place: Workplace) -> AdminSide | None:
