@@ -231,7 +231,9 @@ def predict(model: ServedModel, batch: Batch) -> Predictions:
             422, f"the model can't compute these values: {without_folders(reason)}", reason="model_error"
         ) from error
     values = predictions.prediction
-    is_finite = all(math.isfinite(v) for v in values if isinstance(v, float))
+    is_finite = True
+    if any(issubclass(kind, float) for kind in {*map(type, values)}):  # labels rarely are
+        is_finite = all(math.isfinite(v) for v in values if isinstance(v, float))
     if predictions.probabilities is not None and is_finite:
         is_finite = math.isfinite(float(predictions.probabilities.sum()))
     if not is_finite:
