@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Threads of OpenMP that spin while they wait make parallel tests many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -24,6 +25,14 @@ from store.file_runs import FileRunStore
 from store.layout import Layout
 from store.moved import local_path
 from store.tracking import tracking_environment
+
+# The first example of a test imports numpy and pyarrow, and other tests run at the same time: how long one
+# takes says nothing.
+UNHURRIED = [HealthCheck.too_slow]
+UNHURRIED_IN_ONE_FIXTURE = [*UNHURRIED, HealthCheck.function_scoped_fixture]
+"""For tests whose examples share a fixture on purpose."""
+settings.register_profile("shared machine", deadline=None, suppress_health_check=UNHURRIED)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)

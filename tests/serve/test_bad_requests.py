@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.conftest import UNHURRIED_IN_ONE_FIXTURE
 
 ROW = {"a": 1.0, "b": -0.5, "c d": 0.25, "é": 2}
 
@@ -225,7 +227,7 @@ record_like = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=UNHURRIED_IN_ONE_FIXTURE)
 @given(
     body=json_values | record_like | st.lists(record_like, max_size=3),
     model=st.sampled_from(["two", "three", "unsigned", "mixed"]),
@@ -236,7 +238,7 @@ def test_no_json_makes_a_500(server: Any, body: Any, model: str, batch: str) -> 
     assert answer.status_code in (200, 400, 422), answer.text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=UNHURRIED_IN_ONE_FIXTURE)
 @given(
     body=st.binary(max_size=200) | st.text(alphabet=',"\n\r1.a b;', max_size=60).map(str.encode),
     content_type=st.sampled_from(["text/csv", "application/json", "application/x-ndjson", ""]),
@@ -247,7 +249,7 @@ def test_no_bytes_make_a_500(server: Any, body: bytes, content_type: str, path: 
     assert answer.status_code in (200, 202, 400, 415, 422), answer.text
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=UNHURRIED_IN_ONE_FIXTURE)
 @given(
     numbers=st.lists(
         st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70),

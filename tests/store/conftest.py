@@ -11,15 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from store.layout import Layout
 from store.log import FeatureSchema, PredictionLog, new_prediction_ids
 from store.settings import StoreSettings
-
-# The first example of a test imports numpy and pyarrow, and other tests run at the same time.
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
 
 
 class Shell:

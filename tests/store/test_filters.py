@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from store.errors import UsageError
@@ -15,6 +15,7 @@ from store.file_runs import FileRunStore
 from store.filters import parse_filter, parse_order
 from store.run_index import RunIndex
 from store.tracking import tracking_environment
+from tests.conftest import UNHURRIED_IN_ONE_FIXTURE
 
 METRICS = ("rmse", "f1_score", "val.loss", "train/auc", "learning rate")
 PARAMS = ("depth", "solver", "model__C", "data path")
@@ -150,7 +151,7 @@ orders = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=UNHURRIED_IN_ONE_FIXTURE)
 @given(text=st.none() | filters, order_by=orders, deleted=st.booleans())
 @example(text="metrics.`learning rate` > 0.1 and tags.`team name` LIKE '%'", order_by=[], deleted=False)
 @example(text=None, order_by=["metrics.rmse DESC", "params.depth"], deleted=False)

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.errors import StorageError
 from store.journal import JournalTail, append_event, check_journal, current_user, read_events
 from store.layout import Layout
+from tests.conftest import UNHURRIED_IN_ONE_FIXTURE
 
 Start = Callable[..., "subprocess.Popen[str]"]
 APPEND = """
@@ -129,7 +130,7 @@ def test_a_tail_reads_what_was_added_and_survives_a_new_file(layout: Layout) -> 
     assert [event.to for event in tail.read()] == ["new"]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=UNHURRIED_IN_ONE_FIXTURE)
 @given(
     reason=st.text(st.characters(exclude_categories=["Cs"])),
     details=st.dictionaries(

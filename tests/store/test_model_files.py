@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import skops.io
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
@@ -41,6 +41,7 @@ from store.errors import ModelLoadError
 from store.layout import Layout
 from store.model_files import ColumnSpec, environment_differences, load_model, read_model_file
 from store.trust import file_digest, trust
+from tests.conftest import UNHURRIED_IN_ONE_FIXTURE
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(90, 3))
@@ -121,7 +122,7 @@ class TestReading:
         with pytest.raises(ModelLoadError, match="gone"):
             read_model_file(tmp_path / "gone")
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=UNHURRIED_IN_ONE_FIXTURE)
     @given(content=st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
     def test_any_content_is_read_or_refused(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "MLmodel").write_bytes(content)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -29,6 +29,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from store.loaded_model import LoadedModel, prepare
 from store.model_files import ModelFile
 from store.plans import MOST_ROWS, make_plan
+from tests.conftest import UNHURRIED_IN_ONE_FIXTURE
 
 WIDTH = 5
 RANDOM = np.random.default_rng(3)
@@ -107,7 +108,7 @@ def answers(model: LoadedModel, rows: np.ndarray) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(("kind", "name"), FAMILIES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=UNHURRIED_IN_ONE_FIXTURE)
 @given(data=st.data())
 def test_a_plan_gives_the_same_bits(models: Any, kind: str, name: str, data: Any) -> None:
     model = models[kind, name]

@@ -202,7 +202,7 @@ class WorkbenchApp(Asking, App[Outcome]):
     def _look(self) -> None:
         """Time has passed: ask for the live state, and let the screen in sight ask for its own."""
         desk, before = self.desk, self.live
-        if desk is None:
+        if desk is None or not self.screen_stack:  # the timer may come once more while the app closes
             return
         if not self.is_asking("live"):
             self.ask("live", partial(read_live, desk, before), self._live_read, self.tell_error)

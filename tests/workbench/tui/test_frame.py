@@ -192,6 +192,16 @@ def test_quitting_asks_about_a_server_that_was_started_here(on_shop, shop, owns,
     assert app.return_value.stop_server is stops
 
 
+def test_a_timer_that_comes_while_the_app_closes_is_nothing(on_shop, settled):
+    async def script(app, pilot):
+        await settled(pilot)
+        await app._close_all()
+        assert not app.screen_stack
+        app._look()
+
+    on_shop(script)
+
+
 def test_the_data_is_watched_from_when_the_ui_opens_until_quitting_says(drive, shop, settled):
     from workbench.watching import running_watcher, stop_watcher
 
