@@ -93,6 +93,12 @@ def workbench(capsys: pytest.CaptureFixture[str]) -> Workbench:
 
 
 @pytest.fixture
+def forked_trainings(forked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is trained in this process is forked, for tests of what is around a training."""
+    monkeypatch.setattr("pipelines.launch.starter", lambda module: forked)
+
+
+@pytest.fixture
 def process() -> Workbench:
     """Runs the command line in a process of its own."""
 

@@ -79,6 +79,7 @@ def test_a_quarantined_file_is_shown_and_released_with_a_reason(workbench, layou
     assert workbench("data", "show", "nothing.csv").code == 1
 
 
+@pytest.mark.usefixtures("forked_trainings")
 @pytest.mark.parametrize("is_relative", [False, True])
 def test_a_file_outside_of_the_project_is_found_however_it_is_typed(
     is_relative, workbench, layout, tmp_path_factory, monkeypatch

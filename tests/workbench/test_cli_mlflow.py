@@ -35,7 +35,7 @@ def answer(url, body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
     except (urllib.error.URLError, OSError):
         return None
@@ -61,7 +61,7 @@ def test_the_ui_shows_the_projects_runs_and_ends_with_all_its_processes(project,
         assert children
         command.send_signal(number)
         assert command.wait(90) == code
-        wait_for(lambda: not any(map(is_running, children)), 15)
+        wait_for(lambda: not any(map(is_running, children)))
     finally:
         if command.poll() is None:
             command.terminate()

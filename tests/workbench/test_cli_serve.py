@@ -91,6 +91,7 @@ def test_its_watcher_ends_with_it_even_where_it_is_stuck(project):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_trainings")
 def test_a_uri_needs_no_project(workbench, project, tmp_path_factory):
     rows = [f"{20 + i % 50},{i % 7},{int(i % 7 > 3)},{i * 1.5}" for i in range(200)]
     (project / "data" / "customers.csv").write_text("\n".join(["age,orders,churned,total", *rows, ""]))

@@ -89,7 +89,7 @@ def test_a_failed_training_is_one_line_and_a_failed_job(workbench, project):
 
 
 @pytest.mark.slow
-def test_the_whole_way_from_data_to_a_rolled_back_champion(workbench, learnable, tmp_path):
+def test_the_whole_way_from_data_to_a_rolled_back_champion(workbench, learnable, tmp_path, request):
     first = workbench("train", "churn", *QUICK, "--json")
     assert first.code == 0, first.err
     trained = first.json
@@ -99,6 +99,7 @@ def test_the_whole_way_from_data_to_a_rolled_back_champion(workbench, learnable,
     assert trained["metrics"]["roc_auc"] > 0.9
     assert "[1/" in first.err
 
+    request.getfixturevalue("forked_trainings")
     tie = workbench("train", "churn", *QUICK)
     assert tie.code == 3
     assert "refused" in tie.out
@@ -136,6 +137,7 @@ def test_the_whole_way_from_data_to_a_rolled_back_champion(workbench, learnable,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_trainings")
 def test_all_trains_each_pipeline(workbench, learnable):
     result = workbench(
         "train", "--all", "--set", "split.cv_folds=0", "--set", "estimator=decision_tree", "--json"
@@ -146,6 +148,7 @@ def test_all_trains_each_pipeline(workbench, learnable):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_trainings")
 def test_other_data_is_meant_from_where_one_stands(workbench, learnable, monkeypatch):
     (learnable / "data" / "customers.csv").rename(learnable / "data" / "moved.csv")
     monkeypatch.chdir(learnable / "data")
@@ -226,6 +229,7 @@ def test_trusting_one_file_or_type_by_the_name_in_an_error(workbench, pickled):
     assert workbench("models", "trust", "churn").code == 2
 
 
+@pytest.mark.usefixtures("forked_trainings")
 def test_json_of_a_refused_file_is_never_half_written(workbench, project):
     result = workbench("train", "churn", "--data", "nothing.csv", "--json")
     assert result.code == 1
