@@ -8,7 +8,7 @@ question first. Each row's own way, and so its prediction, stays what it was.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,6 +56,14 @@ def row_order(
         return keys.argsort()
 
     return order
+
+
+def even_parts(n_rows: int, most: int) -> Iterator[slice]:
+    """Parts of about the same size, of at most three rows or more. What many trees say about a single row,
+    which might be left over, numpy would add up in another order than scikit-learn."""
+    n_parts = -(-n_rows // most)
+    for part in range(n_parts):
+        yield slice(n_rows * part // n_parts, n_rows * (part + 1) // n_parts)
 
 
 def _questions(feature: np.ndarray, threshold: np.ndarray, weight: np.ndarray) -> list[tuple[int, Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from store.plans import MOST_ROWS, Answer
-from store.row_order import RowOrder, row_order
+from store.plans import MOST_ROWS, Answer, probe_batches
+from store.row_order import RowOrder, even_parts, row_order
+from store.shallow_trees import LEAST_ROWS, MOST_LEVELS, ShallowTrees
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,8 +41,8 @@ def forest_plan(estimator: Any, trees: Sequence[Any], *, takes_missing: bool = F
     def many(rows: np.ndarray) -> np.ndarray:
         total = np.empty((len(rows), n_values))
         order = in_order(rows)
-        for start in range(0, len(rows), _BLOCK_ROWS):
-            block = order[start : start + _BLOCK_ROWS]
+        for part in even_parts(len(rows), _BLOCK_ROWS):
+            block = order[part]
             leaves = nodes.leaves_of_many(rows.take(block, axis=0))
             for column, values in enumerate(by_class):
                 # Down the first axis numpy adds row upon row, so here too tree after tree.
@@ -75,10 +76,19 @@ def boosting_plan(estimator: Any) -> Plan | None:
     width = _width(estimator, stages.ravel())
     if width is None:
         return None
-    in_order = _Trees(stages.ravel()).row_order()
+    nodes = _Trees(stages.ravel())
+    in_order = nodes.row_order()
     start = estimator._raw_predict_init(np.zeros((1, width), dtype=np.float32))[0]
     is_regression = not hasattr(estimator, "classes_")
     probabilities = None if is_regression else estimator._loss.predict_proba
+    shallow = nodes.shallow(stages.shape, rate) if 0 < nodes.depth <= MOST_LEVELS else None
+    if shallow is not None:
+        probes = probe_batches(estimator, width)[-1].astype(np.float32)
+        ours, theirs = np.zeros((2, len(probes), len(start)))
+        shallow.add_up(probes, ours)
+        predict_stages(stages, probes, rate, theirs)
+        # On some processors scikit-learn multiplies and adds in one go, with one rounding.
+        shallow = shallow if np.array_equal(ours, theirs) else None
 
     def plan(X: np.ndarray) -> Answer | None:
         rows = _narrowed(X, width)
@@ -86,7 +96,9 @@ def boosting_plan(estimator: Any) -> Plan | None:
             return None
         raw = np.empty((len(rows), len(start)))
         raw[:] = start
-        if len(rows) < _LEAST_ORDERED:
+        if shallow is not None and len(rows) >= LEAST_ROWS:
+            shallow.add_up(rows, raw)
+        elif len(rows) < _LEAST_ORDERED:
             predict_stages(stages, rows, rate, raw)
         else:
             order = in_order(rows)
@@ -154,6 +166,12 @@ class _Trees:
             threshold = self.threshold.astype(np.float32)
         count = np.concatenate([part.weighted_n_node_samples for part in self._parts])
         return row_order(self.feature, threshold, self.children[::2], self.children[1::2], count)
+
+    def shallow(self, shape: tuple[int, ...], rate: float) -> ShallowTrees:
+        """What finds the leaves of trees of few levels in its own way, and adds up what they say."""
+        value = self.value[:, 0] * rate
+        roots = self.roots.reshape(shape)
+        return ShallowTrees(roots, self.depth, self.feature, self.threshold, self.children, value)
 
     def leaves_of_few(self, rows: np.ndarray) -> np.ndarray:
         """Positions of the leaves, shape (n_rows, n_trees): down all trees at once, a level at a time."""

@@ -25,8 +25,8 @@ from store.loaded_model import LoadedModel, prepare
 from store.model_files import ModelFile
 from store.plans import make_plan
 from store.plans_histogram import histogram_plan
-from store.row_order import row_order
-from store.tree_plans import _Trees
+from store.row_order import even_parts, row_order
+from store.tree_plans import _Trees, forest_plan
 
 N_ROWS = 300
 RANDOM = np.random.default_rng(11)
@@ -157,3 +157,21 @@ def test_a_batch_longer_than_a_piece_is_sorted_as_a_whole() -> None:
     )
     rows = np.resize([[-1.0], [1.0]], (40_001, 1))
     assert (np.diff(rows[order(rows), 0]) >= 0).all()
+
+
+def test_parts_leave_no_row_over() -> None:
+    for n_rows in (0, 1, 2, 63, 64, 65, 1_025, 4_033):
+        parts = [range(n_rows)[part] for part in even_parts(n_rows, 64)]
+        assert [row for part in parts for row in part] == list(range(n_rows))
+        assert all(1 < len(part) <= 64 for part in parts) or n_rows == 1
+
+
+def test_a_forest_adds_up_alike_whatever_the_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.tree_plans._BLOCK_ROWS", 8)
+    forest = RandomForestRegressor(60, max_depth=3, random_state=0).fit(X, SCORE)
+    plan = forest_plan(forest, forest.estimators_)
+    assert plan is not None
+    for n_rows in range(65, 130, 8):
+        answer = plan(X[:n_rows])
+        assert answer is not None
+        assert answer.values.tolist() == forest.predict(X[:n_rows]).tolist()

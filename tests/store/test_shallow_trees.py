@@ -1,0 +1,112 @@
+"""Shallow trees without going down: scikit-learn's bits for any rows, in threads, in blocks of any size."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+from sklearn.ensemble._gradient_boosting import predict_stages
+
+from store import shallow_trees
+from store.shallow_trees import LEAST_ROWS, ShallowTrees
+from store.tree_plans import _Trees, boosting_plan
+
+RANDOM = np.random.default_rng(5)
+X = RANDOM.normal(size=(300, 4))
+SCORE = X @ [2, 1, 1, 0.5]
+TWO, FOUR = (SCORE > 0).astype(int), np.digitize(SCORE, [-2, 0, 2])
+FITTED: dict[str, Any] = {
+    "one level": GradientBoostingClassifier(n_estimators=30, max_depth=1, random_state=0).fit(X, TWO),
+    "two levels": GradientBoostingRegressor(n_estimators=30, max_depth=2, random_state=0).fit(X, SCORE),
+    "three levels": GradientBoostingClassifier(n_estimators=30, random_state=0).fit(X, TWO),
+    "of any depth": GradientBoostingClassifier(
+        n_estimators=30, min_impurity_decrease=1e-3, random_state=0
+    ).fit(X, TWO),
+    "four classes": GradientBoostingClassifier(n_estimators=15, random_state=0).fit(X, FOUR),
+    "of huge numbers": GradientBoostingRegressor(n_estimators=10, random_state=0).fit(X * 1e36, SCORE),
+}
+
+
+def shallow(estimator: Any) -> ShallowTrees:
+    stages = estimator.estimators_
+    return _Trees(stages.ravel()).shallow(stages.shape, estimator.learning_rate)
+
+
+def added_up(trees: ShallowTrees, estimator: Any, rows: np.ndarray) -> np.ndarray:
+    total = np.full((len(rows), estimator.estimators_.shape[1]), 0.1)
+    trees.add_up(rows, total)
+    return total
+
+
+def expected(estimator: Any, rows: np.ndarray) -> np.ndarray:
+    total = np.full((len(rows), estimator.estimators_.shape[1]), 0.1)
+    predict_stages(estimator.estimators_, rows, estimator.learning_rate, total)
+    return total
+
+
+@pytest.mark.parametrize("name", FITTED)
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_rows=st.integers(2, 400), least=st.sampled_from([3, 7, 64]))
+def test_sums_have_the_same_bits(name: str, seed: int, n_rows: int, least: int) -> None:
+    estimator = FITTED[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shallow_trees, "_AT_ONCE", 0)
+        patch.setattr(shallow_trees, "_LEAST_AT_ONCE", least)
+        trees = shallow(estimator)
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(n_rows, 4)).astype(np.float32) * (1e36 if name == "of huge numbers" else 1)
+    # On a threshold, or the next number to it: a float32 beside one of twice its digits.
+    for row in rows[::2]:
+        nodes = estimator.estimators_[random.integers(10), 0].tree_
+        node = random.integers(nodes.node_count)
+        if nodes.feature[node] >= 0:
+            value = np.float32(nodes.threshold[node])
+            way = np.float32(random.choice([-np.inf, np.inf]))
+            row[nodes.feature[node]] = random.choice([value, np.nextafter(value, way)])
+    assert added_up(trees, estimator, rows).tolist() == expected(estimator, rows).tolist()
+
+
+def test_threads_have_their_own_memory() -> None:
+    estimator = FITTED["three levels"]
+    trees = shallow(estimator)
+    batches = [RANDOM.normal(size=(n_rows, 4)).astype(np.float32) for n_rows in (1_500, 700, 300)]
+    wrong: list[int] = []
+
+    def work(rows: np.ndarray) -> None:
+        right = expected(estimator, rows)
+        wrong.extend(len(rows) for _ in range(40) if (added_up(trees, estimator, rows) != right).any())
+
+    threads = [threading.Thread(target=work, args=(rows,)) for rows in batches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_where_sums_differ_scikit_learn_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator = FITTED["three levels"]
+    rows = np.resize(X, (LEAST_ROWS, 4))
+    taken: list[int] = []
+    plain = ShallowTrees.add_up
+
+    def noted(self: ShallowTrees, rows: np.ndarray, total: np.ndarray, shift: float = 0.0) -> None:
+        plain(self, rows, total)
+        total += shift
+        taken.append(len(rows))
+
+    monkeypatch.setattr(ShallowTrees, "add_up", noted)
+    for shift, n_calls in ((0.0, 2), (1e-16, 1)):
+        taken.clear()
+        monkeypatch.setattr(noted, "__defaults__", (shift,))
+        plan = boosting_plan(estimator)
+        assert plan is not None
+        answer = plan(rows)
+        assert answer is not None
+        assert answer.values.tolist() == estimator.predict_proba(rows).tolist()
+        assert len(taken) == n_calls
