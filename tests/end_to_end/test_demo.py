@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import until
+from workbench.cli import execute
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +100,7 @@ def test_every_row_is_logged_with_its_truth(demo: Any) -> None:
 
 def test_no_process_is_left_behind(demo: Any) -> None:
     assert demo.json("status")["server"] is None
-    assert not processes_in(demo.folder)
+    until(lambda: not processes_in(demo.folder))
 
 
 def test_plain_mlflow_without_workbench_loads_and_asks_the_promoted_models(demo: Any) -> None:
@@ -164,10 +166,10 @@ def test_ctrl_c_at_any_chapter_leaves_a_usable_project_and_no_process(
             code, said = interrupt_demo(folder, chapter)
         assert code == 130, said
         assert "go on with: workbench demo" in said
-        wait_until(lambda: not processes_in(folder))
+        until(lambda: not processes_in(folder))
         assert command.json("status")["project"]["name"] == "demo"
         assert not any(run["status"] == "RUNNING" for run in command.json("runs", "list"))
-        command("doctor")
+        assert execute(["-C", str(folder), "doctor"]) == 0
     assert {run["status"] for run in command.json("runs", "list")} <= {"FINISHED", "KILLED"}
 
 
@@ -196,7 +198,7 @@ def interrupt_demo(folder: Path, chapter: str) -> tuple[int, str]:
     os.killpg(tour.pid, signal.SIGINT)
     said += tour.stderr.readlines()
     tour.stderr.close()
-    return tour.wait(timeout=60), "".join(said)
+    return tour.wait(timeout=120), "".join(said)
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -211,10 +213,3 @@ def processes_in(folder: Path) -> list[str]:
         if inside and int(process.name) != os.getpid() and " -m pytest" not in command:
             found.append(command)
     return found
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        os.sched_yield()

@@ -66,7 +66,7 @@ def in_a_namespace(folder: Path, mount: str, *arguments: str) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
         stdin=subprocess.DEVNULL,
     )
 

@@ -146,9 +146,9 @@ def test_admin_needs_its_scope_on_loopback_and_without_any_key_too(
     assert "workbench keys create" in refused.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
+def test_a_wrong_promotion_is_a_problem(guarded: Any) -> None:
+    _, server, secrets = guarded
+    for body, status in (
         ({"model": "nobody", "version": 1}, 404),
         ({"model": "two", "version": 9}, 404),
         ({"model": "two", "version": "1"}, 422),
@@ -159,12 +159,10 @@ def test_admin_needs_its_scope_on_loopback_and_without_any_key_too(
         ({"model": "two", "version": 1, "reason": 7}, 422),
         ({"model": "two", "version": 1, "because": "x"}, 422),
         ([], 422),
-    ],
-)
-def test_a_wrong_promotion_is_a_problem(guarded: Any, body: Any, status: int) -> None:
-    _, server, secrets = guarded
-    answer = server.post("/admin/promote", content=json.dumps(body), headers=JSON | bearer(secrets["admin"]))
-    assert answer.status_code == status, answer.text
+    ):
+        headers = JSON | bearer(secrets["admin"])
+        answer = server.post("/admin/promote", content=json.dumps(body), headers=headers)
+        assert answer.status_code == status, (body, answer.text)
 
 
 def test_strange_hosts_are_refused_on_loopback(scaled: Any, running: Any) -> None:

@@ -249,9 +249,15 @@ BESIDE = "def is_far(zips):\n    return zips.str.startswith('0')\n"
 
 
 def test_a_model_lives_its_whole_life_on_a_tracking_server(
-    server: MlflowProject, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: MlflowProject,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    forked: Any,
 ) -> None:
     from workbench.cli import execute
+
+    monkeypatch.setattr("pipelines.launch.starter", lambda module: forked)
 
     def run(*arguments: str) -> Any:
         capsys.readouterr()

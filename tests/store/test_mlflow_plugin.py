@@ -39,6 +39,7 @@ def test_a_tree_model_is_logged_without_naming_types(tmp_path: Path) -> None:
 
     uri = (tmp_path / "mlruns").as_uri()
     environment = {**os.environ, **tracking_environment(uri), "WORKBENCH_MLFLOW_PLUGIN": "1"}
+    environment["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "1"  # what it requires is not asked here
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
