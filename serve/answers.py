@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -13,12 +13,15 @@ import numpy as np
 import orjson
 from starlette.responses import Response
 
+from serve.large_answers import LargeAnswer
 from store.loaded_model import LoadedModel, Predictions
 
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8"
 HIGH, MEDIUM = 0.8, 0.6
 _LEVELS = ("low", "medium", "high")
+_ROWS_AT_ONCE = 8_192
+"""Of an answer of more, as many are made at once."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,24 @@ class Answers:
     predictions: Predictions
     prediction_ids: Sequence[str | None]
     latency_ms: float
+
+    def blocks(self) -> Iterator[Answers]:
+        """The same in parts of some thousand rows."""
+        predictions = self.predictions
+        for start in range(0, len(self.prediction_ids), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            yield replace(
+                self,
+                predictions=replace(
+                    predictions,
+                    prediction=predictions.prediction[part],
+                    probability=None if predictions.probability is None else predictions.probability[part],
+                    probabilities=(
+                        None if predictions.probabilities is None else predictions.probabilities[part]
+                    ),
+                ),
+                prediction_ids=self.prediction_ids[part],
+            )
 
     def rows(self) -> list[dict[str, Any]]:
         """One answer a row."""
@@ -144,18 +165,38 @@ def wants_csv(accept: str) -> bool:
 
 def json_answer(answers: Answers, is_single: bool) -> Response:
     """The answer itself for one record, {"predictions": […]} for several."""
+    if len(answers.prediction_ids) > _ROWS_AT_ONCE:
+        return LargeAnswer(_json_parts(answers), JSON)
     text = answers.text()
     return Response(text if is_single else b'{"predictions":[' + text + b"]}", media_type=JSON)
 
 
+def _json_parts(answers: Answers) -> Iterator[bytes]:
+    before = b'{"predictions":['
+    for block in answers.blocks():
+        yield before + block.text()
+        before = b","
+    yield b"]}"
+
+
 def csv_answer(answers: Answers) -> Response:
     """One line a row; probabilities by class become columns of their own."""
-    flat = flat_rows(answers.rows())
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, fieldnames=list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return Response(out.getvalue().encode(), media_type=CSV)
+    if len(answers.prediction_ids) > _ROWS_AT_ONCE:
+        return LargeAnswer(_csv_parts(answers), CSV)
+    return Response(b"".join(_csv_parts(answers)), media_type=CSV)
+
+
+def _csv_parts(answers: Answers) -> Iterator[bytes]:
+    has_header = False
+    for block in answers.blocks():
+        flat = flat_rows(block.rows())
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, fieldnames=list(flat[0]), lineterminator="\n")
+        if not has_header:
+            writer.writeheader()
+            has_header = True
+        writer.writerows(flat)
+        yield out.getvalue().encode()
 
 
 def flat_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from serve.clients import is_half_duplex
 from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
 from serve.lanes import predict
-from serve.outbox import Outbox
+from serve.outbox import Memory, Outbox
 from serve.problems import Problem, problem_document, problem_response
 from serve.request_body import check_room, read_blocks
 from serve.row_parts import CsvParts, LineParts, ListParts, Part, Parts, no_record
@@ -64,16 +64,20 @@ def is_small(request: Request, limit: int) -> bool:
 class BatchDesk:
     """Answers batches in parts, in threads of its own: other requests don't wait for them."""
 
-    def __init__(self, predictor: Predictor, settings: ServeSettings, folder: Path | None) -> None:
+    def __init__(
+        self, predictor: Predictor, settings: ServeSettings, folder: Path | None, memory: Memory
+    ) -> None:
         self._predictor = predictor
         self._settings = settings
         self._folder = folder
-        """Where answers wait that their clients don't take yet."""
+        """Where answers wait that their clients don't take yet, and memory has no room for."""
+        self._memory = memory
         self._threads = DaemonThreads(_THREADS, "batch")
 
     async def answer(self, request: Request, model: ServedModel) -> Response:
         """Raises Problem for what is wrong before the answer begins."""
-        stream = _Stream(self._predictor, self._settings, self._threads, self._folder, request, model)
+        outbox = Outbox(self._folder, self._memory)
+        stream = _Stream(self._predictor, self._settings, self._threads, outbox, request, model)
         try:
             await stream.begin()
         except BaseException:
@@ -93,7 +97,7 @@ class _Stream:
         predictor: Predictor,
         settings: ServeSettings,
         threads: Executor,
-        folder: Path | None,
+        outbox: Outbox,
         request: Request,
         model: ServedModel,
     ) -> None:
@@ -109,7 +113,7 @@ class _Stream:
         self._received = 0
         self._rows_read = 0
         self.writer: AnswerWriter = answer_writer(request.headers.get("accept", ""))
-        self.outbox = Outbox(folder)
+        self.outbox = outbox
         self.timeout_s = settings.timeout
         self.request_id = request_id_of(request)
         self.path = str(request.scope["path"])

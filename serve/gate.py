@@ -19,6 +19,7 @@ from serve.access_log import AccessLog, Record
 from serve.body_room import BodyRoom, Holding
 from serve.clients import Clients, network_of
 from serve.host_header import check_host_header
+from serve.outbox import PIECE_BYTES
 from serve.problems import INTERNAL, Problem, problem_response
 from serve.rate import RateLimit
 from serve.telemetry import Telemetry
@@ -90,6 +91,12 @@ class Gate:
             if message["type"] == "http.response.start":
                 has_started, status = True, message["status"]
                 message["headers"] = [*message.get("headers", ()), (_HEADER, encoded)]
+            elif len(body := message.get("body", b"")) > PIECE_BYTES:
+                # A request is in progress until its client has taken all of the answer but a piece.
+                for start in range(0, len(body) - PIECE_BYTES, PIECE_BYTES):
+                    piece = body[start : start + PIECE_BYTES]
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                message = {**message, "body": body[start + PIECE_BYTES :]}
             await send(message)
 
         if self._access_log is not None:

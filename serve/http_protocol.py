@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,6 +35,8 @@ _PIECE_BYTES = 16_384
 _MOST_AT_ONCE = 4
 """Requests that may come in one piece; of more, each is read when the one before it is answered."""
 _END_OF_HEAD = b"\r\n\r\n"
+_UPGRADE = b"pgrade:"
+_UPGRADE_HEADER = re.compile(rb"(?i)\r\nupgrade[ \t]*:")
 _EVICTED_SHARE = 16
 _MOST_FRAMING = 8
 """Bytes around each byte of a chunked body, beyond what a head may have: chunks of one byte have five."""
@@ -49,7 +52,7 @@ class HeadLimits:
     """Told the reason of each request that is refused before it is one."""
     room: BodyRoom | None = None
     """Where what waits to be read as a request is counted."""
-    most_connections: int = 2_048
+    most_connections: int = 1_024
     """How many there may be; beyond it, those with no request in progress are closed, the oldest first."""
 
 
@@ -114,7 +117,8 @@ class HttpProtocol(HttpToolsProtocol):
     def feed(self, data: bytes) -> None:
         """Read requests as long as none waits for the one before it."""
         size = len(data)
-        if size <= _PIECE_BYTES and not self._must_wait() and data.count(_END_OF_HEAD) <= _MOST_AT_ONCE:
+        is_plain = size <= _PIECE_BYTES and _UPGRADE not in data
+        if is_plain and not self._must_wait() and data.count(_END_OF_HEAD) <= _MOST_AT_ONCE:
             self._parse(data)
             return
         start = 0
@@ -124,7 +128,10 @@ class HttpProtocol(HttpToolsProtocol):
                 self._keep(data[start:])
                 return
             end = self._end_of_piece(data, start)
-            self._parse(view[start:end])
+            if self._is_in_body:
+                self._parse(view[start:end])
+            else:
+                self._parse(_without_upgrade(data[start:end]))
             start = end
 
     def _must_wait(self) -> bool:
@@ -211,6 +218,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.head_is_complete()
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False
         super().on_headers_complete()
         if self.is_retiring and self.cycle is not None:
             self.cycle.keep_alive = False
@@ -223,10 +232,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._is_in_body = False
+        self._stop_timer()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._is_in_body and self.cycle.response_complete and self._head_timer is None:
+            self._await_head()  # what is left of a body that nobody waits for
         if self.transport.is_closing():
             self._watch_unread()
         elif self._backlog or self.flow.read_paused:
@@ -276,8 +288,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _look_at_unread(self) -> None:
         self._unread_timer = None
         most = self._unread_bytes - LEAST_BYTES_A_SECOND * self.limits.timeout_s
-        # One that still sends its body may read when it has sent it all.
-        if self.transport.get_write_buffer_size() > max(most, 0) and not self._is_in_body:
+        # One that still sends the body of what is being answered may read when it has sent it all.
+        is_sending = self._is_in_body and not self.pipeline
+        if self.transport.get_write_buffer_size() > max(most, 0) and not is_sending:
             self.limits.on_refused("unread")
             log.warning("an answer was not read for %g s: its connection is cut", self.limits.timeout_s)
             self.transport.abort()
@@ -309,10 +322,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self._head_bytes:
+        if self._head_bytes and not self._is_in_body:
             self._refuse(Problem(408, f"the request's head took longer than {self.limits.timeout_s:g} s"))
         else:
-            self.transport.close()
+            self._close()
 
     def _refuse(self, problem: Problem) -> None:
         self._stop_timer()
@@ -325,6 +338,14 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         self.transport.close()
         self._watch_unread()
+
+
+def _without_upgrade(head: bytes) -> bytes:
+    """A head that asks for no other protocol: none is spoken here, and the parser would leave out the body.
+
+    Java's own client offers HTTP/2 with its first request, whatever that is.
+    """
+    return _UPGRADE_HEADER.sub(b"\r\nx-upgrade:", head) if _UPGRADE in head else head
 
 
 def _evict(connections: Iterable[HttpProtocol], newcomer: HttpProtocol) -> None:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serve.answers import class_key
+from serve.body_weight import check_rows
 from serve.gate import answering_problems
 from serve.problems import Problem, shown
 from serve.tensors import raw_bytes, read_document, read_tensors, rows_of
@@ -82,7 +83,9 @@ class InferenceProtocol:
             nonlocal asked
             asked, raw = read_document(body, header_length)
             _check_request(asked, model)
-            rows = rows_of(read_tensors(asked, raw), model.schema)
+            tensors = read_tensors(asked, raw)
+            check_rows(tensors[0].shape[0], len(body))
+            rows = rows_of(tensors, model.schema)
             if not rows:
                 raise Problem(400, "the inputs hold no row")
             return model.schema.from_json(rows)
@@ -130,6 +133,8 @@ def _check_request(document: Mapping[str, Any], model: ServedModel) -> None:
     names = _output_names(model)
     if not isinstance(outputs, list):
         raise Problem(400, f"outputs: expected a list, got {shown(outputs)}")
+    if len(outputs) > len(names):
+        raise Problem(400, f"outputs: {len(outputs)} are asked for, but there are {', '.join(names)}")
     for output in outputs:
         name = output.get("name") if isinstance(output, Mapping) else None
         if name not in names:

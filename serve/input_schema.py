@@ -231,6 +231,8 @@ class InputSchema:
                 except MismatchError as error:
                     wrong(field.name, str(error), field.expected)
             for name in row:
+                if len(errors) >= MOST_ERRORS:
+                    break
                 if name not in self._by_name:
                     near = _nearest(name, self._names)
                     wrong(_safe(name), f"unknown field; {near}", "no such field")

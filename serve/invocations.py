@@ -12,8 +12,9 @@ import orjson
 from starlette.responses import Response
 
 from serve.bodies import body_format, may_hold_booleans, parse_json
+from serve.body_weight import check_rows
 from serve.number_tables import split_table
-from serve.problems import Problem, shown
+from serve.problems import Problem, first_repeated, shown
 from serve.row_parts import read_rows
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def read_invocation(model: ServedModel, body: bytes, content_type: str) -> Batch
     if others:
         raise Problem(400, f"{shown(sorted(others)[0])} is not read beside {key}")
     value = document[key]
+    columns = value if isinstance(value, Mapping) else {}
+    parts = [columns.get("data")] if key == "dataframe_split" else [value, *columns.values()]
+    check_rows(max((len(part) for part in parts if isinstance(part, list)), default=0), len(body))
     rows = _split_rows(model, value) if key == "dataframe_split" else _rows(model, value, key)
     if not rows:
         raise Problem(400, f"{key} holds no row")
@@ -129,8 +133,8 @@ def _cells(values: Any) -> list[Any]:
 def _arranged(model: ServedModel, columns: Sequence[str], data: Sequence[Sequence[Any]]) -> list[Any]:
     """The rows in the model's order of columns."""
     at = {name: position for position, name in enumerate(columns)}
-    if len(at) != len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
+    twice = first_repeated(columns) if len(at) != len(columns) else None
+    if twice is not None:
         raise Problem(400, f"column {shown(twice)} is there twice")
     if _is_by_position(model, at):
         return list(data)

@@ -17,12 +17,15 @@ from starlette.responses import Response
 from serve.answers import Answers, csv_answer, json_answer, wants_csv
 from serve.batch_stream import BatchDesk, is_small
 from serve.bodies import body_format
+from serve.body_weight import check_rows
 from serve.daemon_threads import DaemonThreads
 from serve.gate import request_id_of
 from serve.hosting import ModelHost
 from serve.input_schema import Batch
 from serve.invocations import read_invocation, write_invocation
 from serve.lanes import Lane, ThreadLane, lane_to, predict
+from serve.large_answers import as_large
+from serve.outbox import Memory, Outbox
 from serve.paces import Paces
 from serve.problems import Problem
 from serve.request_body import read_body
@@ -43,6 +46,8 @@ INLINE_BYTES = 16_384
 """A body up to this size is read on the event loop; a larger one in a thread, with all that follows, unless
 `serve.paces` has it stay."""
 _THREADS = 4
+_ANSWER_BYTES = 33_554_432
+"""Memory for large answers on their way to all clients together; the rest of them is on disk."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,9 @@ class Predictor:
         """Whether the log waits for the disk, which the event loop must not."""
         self._paces = Paces(telemetry.tutorial_success.get)
         self._threads = DaemonThreads(_THREADS, "predict")
-        self._batches = BatchDesk(self, settings, spill_folder)
+        self._spill_folder = spill_folder
+        self._memory = Memory(_ANSWER_BYTES)
+        self._batches = BatchDesk(self, settings, spill_folder, self._memory)
         self._lanes: dict[str, tuple[ServedModel, Lane, Lane]] = {}
 
     async def predict(self, request: Request) -> Response:
@@ -165,9 +172,14 @@ class Predictor:
         """All in one go, in a thread or where it is."""
         request_id = request_id_of(request)
 
+        def fitting(body: bytes) -> Batch:
+            batch = read(model, body)
+            check_rows(batch.n_rows, len(body))
+            return batch
+
         def work(checked: Batch | None = None) -> tuple[Response, Batch]:
             with self._counting_problems(model):
-                batch = read(model, body) if checked is None else checked
+                batch = fitting(body) if checked is None else checked
                 predictions = predict(model, batch)
             return self._finish(model, batch, predictions, write, request_id, started), batch
 
@@ -175,7 +187,7 @@ class Predictor:
         kind = (request.scope.get("endpoint"), model.name)
         if not self._log_waits and self._paces.allow(kind, model, len(body)):
             with self._counting_problems(model):
-                batch = read(model, body)
+                batch = fitting(body)
             if batch.is_slow:
                 response, batch = await self._in_time(model, loop.run_in_executor(self._threads, work, batch))
             else:
@@ -235,7 +247,11 @@ class Predictor:
         ids = self._logged(model, batch, predictions, latency_s * 1000, request_id)
         response = write(Outcome(model, predictions, ids, latency_s * 1000))
         self._count(model, batch.n_rows, latency_s)
-        return response
+        large = as_large(response)
+        if large is None:
+            return response
+        large.keep(Outbox(self._spill_folder, self._memory))
+        return large
 
     def record(
         self, model: ServedModel, batch: Batch, predictions: Predictions, latency_s: float, request_id: str

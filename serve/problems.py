@@ -78,6 +78,16 @@ def problem_document(problem: Problem, request_id: str, path: str = "") -> dict[
     return body
 
 
+def first_repeated(names: Sequence[str]) -> str | None:
+    """The first name that was there before; None where each is there once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def shown(value: object, limit: int = 60) -> str:
     """A client's value as it may be repeated in a message: short, and safe to encode."""
     if isinstance(value, str):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
 
 from starlette.requests import ClientDisconnect, Request
 
+from serve.bodies import body_format
 from serve.body_room import LEAST_BYTES_A_SECOND, holding_of
+from serve.body_weight import BodyWeight
 from serve.problems import Problem, shown
 
 PIECE_BYTES = 65_536
@@ -19,8 +22,9 @@ _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
-    """The whole body; Problem 413 when it passes `limit` bytes, 408 when it is too slow, 503 when there is no
-    room beside the bodies of others, or too much to do with them. It counts as held until its request ends.
+    """The whole body; Problem 413 when it passes `limit` bytes or means too many objects, 408 when it is too
+    slow, 503 when there is no room beside the bodies of others, or too much to do with them. It counts as
+    held until its request ends.
 
     A client that is told while it still sends may see a reset connection where the answer is. So a body that
     is too large is let come to its end and thrown away, up to `_DISCARDED_LIMITS` times the limit.
@@ -31,6 +35,7 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     check_room(request, limit)
     holding = holding_of(request)
     chunks: list[bytes] = []
+    weight = BodyWeight(has_lines=_has_lines(request))
     size = 0
     try:
         async with asyncio.timeout(timeout_s):
@@ -43,6 +48,7 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
                     holding.release()
                 else:
                     holding.add(len(chunk))
+                    weight.add(chunk)
                     chunks.append(chunk)
     except TimeoutError:
         raise _too_slow(f"the body took longer than {timeout_s:g} s") from None
@@ -50,6 +56,7 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
         raise _ended() from None
     if size > limit:
         raise too_large(limit)
+    weight.check()
     try:
         async with asyncio.timeout(timeout_s):
             await holding.begin_work()
@@ -61,6 +68,13 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
             reason="timeout",
         ) from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _has_lines(request: Request) -> bool:
+    """Whether each line of the body is a record; a type that is not known is refused elsewhere."""
+    with contextlib.suppress(Problem):
+        return body_format(request.headers.get("content-type", "")) != "json"
+    return False
 
 
 def declared_bytes(request: Request) -> int:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import orjson
 
 from serve.bodies import BOM, Rows, body_format, may_hold_booleans, parse_json, rows_of_json
-from serve.problems import Problem, shown
+from serve.body_weight import check_json
+from serve.problems import Problem, first_repeated, shown
 
 _LIST_START = re.compile(rb'\s*(?:\[|\{\s*"(records|features)"\s*:\s*\[)')
 _SPLITS_TRIED = 8
@@ -221,6 +222,7 @@ class ListParts:
         if self._n_records and self._rest.lstrip().startswith(b"]"):
             raise Problem(400, "the body is not valid JSON: a comma before the end of the list")
         text, self._rest = (self._opening or b"") + self._rest, b""
+        check_json(text)
         rows = rows_of_json(parse_json(text), self._names).rows
         return Part(rows, may_hold_booleans=may_hold_booleans(text))
 
@@ -240,8 +242,8 @@ def _header(reader: Any) -> list[str]:
 
 def _names(reader: Any) -> tuple[str, ...]:
     names = _header(reader)
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = first_repeated(names)
+    if twice is not None:
         raise Problem(422, f"the CSV names column {shown(twice)} twice")
     return tuple(names)
 

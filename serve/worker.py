@@ -57,7 +57,7 @@ log = logging.getLogger("workbench.serve")
 KEEP_ALIVE_S = 75
 GRACE_S = 0.9
 """What a worker takes beyond the deadline of draining, at most."""
-_CONNECTIONS_FOR_EACH = 8
+_CONNECTIONS_FOR_EACH = 4
 """How many connections there may be for each request that may be in progress."""
 RETIRE_SECONDS = 2.0
 """How long a worker whose successor is there waits for the next request of clients that keep connections."""
