@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from store.flat_trees import LEAST_ROWS, MOST_NODES, FlatTrees
 from store.plans import MOST_ROWS, Answer, probe_batches
 from store.row_order import RowOrder, even_parts, row_order
-from store.shallow_trees import LEAST_ROWS, MOST_LEVELS, ShallowTrees
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,14 +81,9 @@ def boosting_plan(estimator: Any) -> Plan | None:
     start = estimator._raw_predict_init(np.zeros((1, width), dtype=np.float32))[0]
     is_regression = not hasattr(estimator, "classes_")
     probabilities = None if is_regression else estimator._loss.predict_proba
-    shallow = nodes.shallow(stages.shape, rate) if 0 < nodes.depth <= MOST_LEVELS else None
-    if shallow is not None:
-        probes = probe_batches(estimator, width)[-1].astype(np.float32)
-        ours, theirs = np.zeros((2, len(probes), len(start)))
-        shallow.add_up(probes, ours)
-        predict_stages(stages, probes, rate, theirs)
-        # On some processors scikit-learn multiplies and adds in one go, with one rounding.
-        shallow = shallow if np.array_equal(ours, theirs) else None
+    flat = nodes.flat(stages.shape, rate)
+    if flat is not None and not _adds_up(flat, estimator, width, len(start), predict_stages):
+        flat = None
 
     def plan(X: np.ndarray) -> Answer | None:
         rows = _narrowed(X, width)
@@ -96,8 +91,8 @@ def boosting_plan(estimator: Any) -> Plan | None:
             return None
         raw = np.empty((len(rows), len(start)))
         raw[:] = start
-        if shallow is not None and len(rows) >= LEAST_ROWS:
-            shallow.add_up(rows, raw)
+        if flat is not None and len(rows) >= LEAST_ROWS:
+            flat.add_up(rows, raw)
         elif len(rows) < _LEAST_ORDERED:
             predict_stages(stages, rows, rate, raw)
         else:
@@ -112,6 +107,19 @@ def boosting_plan(estimator: Any) -> Plan | None:
         return Answer(probabilities(raw), raw.argmax(axis=1))
 
     return plan
+
+
+def _adds_up(flat: FlatTrees, estimator: Any, width: int, n_outputs: int, predict_stages: Any) -> bool:
+    """Whether sums have scikit-learn's bits: on some processors it multiplies and adds with one rounding."""
+    import numpy as np
+
+    rows = _narrowed(probe_batches(estimator, width)[-1], width)
+    if rows is None:
+        return False
+    ours, theirs = np.zeros((2, len(rows), n_outputs))
+    flat.add_up(rows, ours)
+    predict_stages(estimator.estimators_, rows, estimator.learning_rate, theirs)
+    return np.array_equal(ours, theirs)
 
 
 def _width(estimator: Any, trees: Sequence[Any]) -> int | None:
@@ -167,11 +175,14 @@ class _Trees:
         count = np.concatenate([part.weighted_n_node_samples for part in self._parts])
         return row_order(self.feature, threshold, self.children[::2], self.children[1::2], count)
 
-    def shallow(self, shape: tuple[int, ...], rate: float) -> ShallowTrees:
-        """What finds the leaves of trees of few levels in its own way, and adds up what they say."""
+    def flat(self, shape: tuple[int, ...], rate: float) -> FlatTrees | None:
+        """What finds the leaves of small trees in its own way, and adds up what they say; None where that
+        doesn't pay: of so many nodes, half of them leaves, hardly two in three are those of other trees."""
+        if not self.depth or len(self.feature) > 6 * MOST_NODES * len(self.roots):
+            return None
         value = self.value[:, 0] * rate
-        roots = self.roots.reshape(shape)
-        return ShallowTrees(roots, self.depth, self.feature, self.threshold, self.children, value)
+        flat = FlatTrees(self.roots.reshape(shape), self.feature, self.threshold, self.children, value)
+        return flat if flat.suits else None
 
     def leaves_of_few(self, rows: np.ndarray) -> np.ndarray:
         """Positions of the leaves, shape (n_rows, n_trees): down all trees at once, a level at a time."""

@@ -1,4 +1,4 @@
-"""Shallow trees without going down: scikit-learn's bits for any rows, in threads, in blocks of any size."""
+"""Leaves without going down trees: scikit-learn's bits for any rows, in threads, in blocks of any size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.ensemble._gradient_boosting import predict_stages
 
-from store import shallow_trees
-from store.shallow_trees import LEAST_ROWS, ShallowTrees
+from store import flat_trees
+from store.flat_trees import LEAST_ROWS, FlatTrees
 from store.tree_plans import _Trees, boosting_plan
 
 RANDOM = np.random.default_rng(5)
@@ -24,6 +24,12 @@ FITTED: dict[str, Any] = {
     "one level": GradientBoostingClassifier(n_estimators=30, max_depth=1, random_state=0).fit(X, TWO),
     "two levels": GradientBoostingRegressor(n_estimators=30, max_depth=2, random_state=0).fit(X, SCORE),
     "three levels": GradientBoostingClassifier(n_estimators=30, random_state=0).fit(X, TWO),
+    "six levels": GradientBoostingRegressor(
+        n_estimators=20, max_depth=6, min_samples_leaf=12, random_state=0
+    ).fit(X, SCORE),
+    "lopsided": GradientBoostingClassifier(
+        n_estimators=20, max_depth=None, max_leaf_nodes=9, random_state=0
+    ).fit(X, FOUR),
     "of any depth": GradientBoostingClassifier(
         n_estimators=30, min_impurity_decrease=1e-3, random_state=0
     ).fit(X, TWO),
@@ -32,12 +38,14 @@ FITTED: dict[str, Any] = {
 }
 
 
-def shallow(estimator: Any) -> ShallowTrees:
+def flattened(estimator: Any) -> FlatTrees:
     stages = estimator.estimators_
-    return _Trees(stages.ravel()).shallow(stages.shape, estimator.learning_rate)
+    trees = _Trees(stages.ravel()).flat(stages.shape, estimator.learning_rate)
+    assert trees is not None
+    return trees
 
 
-def added_up(trees: ShallowTrees, estimator: Any, rows: np.ndarray) -> np.ndarray:
+def added_up(trees: FlatTrees, estimator: Any, rows: np.ndarray) -> np.ndarray:
     total = np.full((len(rows), estimator.estimators_.shape[1]), 0.1)
     trees.add_up(rows, total)
     return total
@@ -55,9 +63,9 @@ def expected(estimator: Any, rows: np.ndarray) -> np.ndarray:
 def test_sums_have_the_same_bits(name: str, seed: int, n_rows: int, least: int) -> None:
     estimator = FITTED[name]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shallow_trees, "_AT_ONCE", 0)
-        patch.setattr(shallow_trees, "_LEAST_AT_ONCE", least)
-        trees = shallow(estimator)
+        patch.setattr(flat_trees, "_BYTES_AT_ONCE", 0)
+        patch.setattr(flat_trees, "_LEAST_AT_ONCE", least)
+        trees = flattened(estimator)
     random = np.random.default_rng(seed)
     rows = random.normal(size=(n_rows, 4)).astype(np.float32) * (1e36 if name == "of huge numbers" else 1)
     # On a threshold, or the next number to it: a float32 beside one of twice its digits.
@@ -73,7 +81,7 @@ def test_sums_have_the_same_bits(name: str, seed: int, n_rows: int, least: int) 
 
 def test_threads_have_their_own_memory() -> None:
     estimator = FITTED["three levels"]
-    trees = shallow(estimator)
+    trees = flattened(estimator)
     batches = [RANDOM.normal(size=(n_rows, 4)).astype(np.float32) for n_rows in (1_500, 700, 300)]
     wrong: list[int] = []
 
@@ -93,14 +101,14 @@ def test_where_sums_differ_scikit_learn_adds_up(monkeypatch: pytest.MonkeyPatch)
     estimator = FITTED["three levels"]
     rows = np.resize(X, (LEAST_ROWS, 4))
     taken: list[int] = []
-    plain = ShallowTrees.add_up
+    plain = FlatTrees.add_up
 
-    def noted(self: ShallowTrees, rows: np.ndarray, total: np.ndarray, shift: float = 0.0) -> None:
+    def noted(self: FlatTrees, rows: np.ndarray, total: np.ndarray, shift: float = 0.0) -> None:
         plain(self, rows, total)
         total += shift
         taken.append(len(rows))
 
-    monkeypatch.setattr(ShallowTrees, "add_up", noted)
+    monkeypatch.setattr(FlatTrees, "add_up", noted)
     for shift, n_calls in ((0.0, 2), (1e-16, 1)):
         taken.clear()
         monkeypatch.setattr(noted, "__defaults__", (shift,))
@@ -110,3 +118,9 @@ def test_where_sums_differ_scikit_learn_adds_up(monkeypatch: pytest.MonkeyPatch)
         assert answer is not None
         assert answer.values.tolist() == estimator.predict_proba(rows).tolist()
         assert len(taken) == n_calls
+
+
+def test_large_trees_are_gone_down() -> None:
+    estimator = GradientBoostingRegressor(n_estimators=3, max_depth=None, random_state=0).fit(X, SCORE)
+    stages = estimator.estimators_
+    assert _Trees(stages.ravel()).flat(stages.shape, 0.1) is None
