@@ -62,7 +62,7 @@ class Answers:
     def text(self, separator: str = ",") -> bytes:
         """The JSON of `rows`, put together from texts by column: a fifth of the time."""
         n_rows = len(self.prediction_ids)
-        is_logged = None not in self.prediction_ids
+        is_logged = None not in self.prediction_ids[:1]  # all rows of a request are, or none
         quote = '"' if is_logged else ""
         end = f'{quote},"latency_ms":{_json(round(self.latency_ms, 3))}}}'
         # Each row begins with what ends the row before it.

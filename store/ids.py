@@ -59,7 +59,8 @@ class _Source:
             # All of a thousand that follow each other share their beginning.
             number, pair = self._counter, self._counter & 1023
             pairs = _PAIRS[pair : pair + count - len(ids)]
-            ids += map((prefix + _middle(number)).__add__, pairs)
+            beginning = prefix + _middle(number)
+            ids += [beginning + pair for pair in pairs]
             self._counter += len(pairs)
         return ids
 
