@@ -13,11 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
 
-from pipelines.forked import ForkServer
+from pipelines.forked import Forks
 from pipelines.job_mending import failures, queue_once_more
-from pipelines.job_process import REQUEST_FILE, ChildProcess
+from pipelines.job_process import REQUEST_FILE
 from pipelines.launch import train
 from pipelines.request import TrainEvent, TrainRequest
 from pipelines.retrain import wanted_request
@@ -95,7 +94,7 @@ class JobQueue:
         self._not_before: dict[str, _Pause] = {}
         self.put_off: dict[str, str] = {}
         """By pipeline, until when the next try of a job is put off, and why."""
-        self._server: ForkServer | None = None
+        self._forks = Forks(layout.run / "watch.log")
         self._ended_at = 0.0
 
     @property
@@ -106,7 +105,7 @@ class JobQueue:
     @property
     def server_pid(self) -> int | None:
         """The process that jobs are forked from, while there is one."""
-        return None if self._server is None else self._server.pid
+        return self._forks.pid
 
     def step(self) -> None:
         """Start the oldest queued job of each kind that nobody does for its pipeline, where none runs."""
@@ -133,8 +132,7 @@ class JobQueue:
             for lane in self._lanes:
                 self._wait_for_end(lane, timeout_s)
         finally:
-            if self._server is not None:
-                self._server.close()
+            self._forks.close()
 
     def _start_next(self, lane: _Lane, waiting: list[Job], now: float) -> None:
         for job in waiting:
@@ -178,7 +176,7 @@ class JobQueue:
                     request,
                     on_event=lambda event: self._on_event(job, event),
                     job_id=job.id,
-                    start=self._fork,
+                    start=self._forks,
                 )
                 log.info("%s: job %s is done, run %s", job.pipeline, job.id, result.run_id)
             clear_alert(layout, _alert_key(job), reason=f"job {job.id} came to its end", quiet=True)
@@ -192,17 +190,9 @@ class JobQueue:
             lane.job = None
             self._on_change()
 
-    def _fork(
-        self, folder: Path, environment: Mapping[str, str], log_file: IO[bytes], cwd: Path
-    ) -> ChildProcess:
-        if self._server is None or not self._server.is_alive:
-            self._server = ForkServer(environment, cwd, self._layout.run / "watch.log")
-        return self._server.start(folder, environment, log_file, cwd)
-
     def _end_idle_server(self, now: float) -> None:
-        if self._server is not None and now - self._ended_at > IDLE_S:
-            self._server.close()
-            self._server = None
+        if now - self._ended_at > IDLE_S:
+            self._forks.close()
 
     def _failed(self, job: Job, error: Exception) -> None:
         layout = self._layout

@@ -183,16 +183,8 @@ def start_python(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Starts trainings as a watcher's queue does: forked from one process that has imported everything, which
     is seconds less for each than a new interpreter (which is what `train` starts by itself)."""
-    from pipelines.forked import ForkServer
+    from pipelines.forked import Forks
 
-    folder = tmp_path_factory.mktemp("forked")
-    servers: list[ForkServer] = []
-
-    def start(job_folder: Path, environment: Mapping[str, str], log: Any, cwd: Path) -> Any:
-        if not servers or not servers[-1].is_alive:
-            servers.append(ForkServer(environment, folder, folder / "server.log"))
-        return servers[-1].start(job_folder, environment, log, cwd)
-
-    yield start
-    for server in servers:
-        server.close()
+    forks = Forks(tmp_path_factory.mktemp("forked") / "server.log")
+    yield forks
+    forks.close()

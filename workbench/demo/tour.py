@@ -14,6 +14,7 @@ from store.files import write_atomically
 from workbench.demo import project, traffic
 
 if TYPE_CHECKING:
+    from pipelines.job_process import Starter
     from pipelines.request import TrainEvent, TrainResult
     from serve.control import ServerInfo
     from store.layout import Layout
@@ -121,6 +122,7 @@ class Tour:
 
         `heed` is called now and then, and may raise what ends it.
         """
+        from pipelines.forked import Forks
         from workbench.settings import load_project
 
         begun = time.monotonic()
@@ -134,9 +136,13 @@ class Tour:
         self._narrator.chapter(
             2, CHAPTERS, f"Training {len(TRAININGS)} models; the gate compares each with the champion"
         )
-        for training in TRAININGS:
-            heed()
-            summary.trained.append(self._train(here, training, steps))
+        forks = Forks(self._layout.run / "demo.log")
+        try:
+            for training in TRAININGS:
+                heed()
+                summary.trained.append(self._train(here, training, steps, forks))
+        finally:
+            forks.close()
         self._champions(here, summary)
 
         self._narrator.chapter(3, CHAPTERS, "A server for both champions")
@@ -179,14 +185,14 @@ class Tour:
             stop_server(self._layout)
             self._started_server = False
 
-    def _train(self, here: Project, training: Training, steps: Steps) -> Trained:
+    def _train(self, here: Project, training: Training, steps: Steps, start: Starter) -> Trained:
         step = f"train {training.pipeline} {training.name}"
         earlier = steps.result(step)
         if earlier is not None and earlier.keys() == Trained.__dataclass_fields__.keys():
             trained = Trained(**earlier)
             self._narrator.already_trained(trained)
             return trained
-        result = self._train_once(here, training)
+        result = self._train_once(here, training, start)
         trained = Trained(
             pipeline=training.pipeline,
             name=training.name,
@@ -200,7 +206,7 @@ class Tour:
         self._narrator.trained(trained)
         return trained
 
-    def _train_once(self, here: Project, training: Training) -> TrainResult:
+    def _train_once(self, here: Project, training: Training, start: Starter) -> TrainResult:
         from pipelines.launch import train
         from pipelines.request import TrainRequest
         from workbench.settings import load_project
@@ -220,7 +226,7 @@ class Tour:
             run_name=training.name,
         )
         with self._narrator.training(training) as on_event:
-            return train(request, on_event=on_event)
+            return train(request, on_event=on_event, start=start)
 
     def _champions(self, here: Project, summary: Summary) -> None:
         from store.tracking import open_registry, resolve_uri
