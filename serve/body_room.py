@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from serve.problems import Problem
@@ -41,6 +42,8 @@ class BodyRoom:
         """Told the reason of each refusal."""
         self.held = 0
         """Bytes held now, beyond what is free for each request."""
+        self.n_coming = 0
+        """Requests whose body still comes: they keep nobody from being answered."""
 
     def take(self, n_bytes: int) -> None:
         """Count bytes as held; Problem 503 where there is no room for them."""
@@ -96,6 +99,15 @@ class Holding:
         self._n_bytes = 0
         self._counted = 0
         self._in_work = 0
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """While more of the body is waited for."""
+        self._room.n_coming += 1
+        try:
+            yield
+        finally:
+            self._room.n_coming -= 1
 
     def expect(self, n_bytes: int) -> None:
         """Problem 503 where a body of that size would find no room now: before it comes, that is."""

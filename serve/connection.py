@@ -72,8 +72,8 @@ class Connection(HttpProtocol):
         self._host: bytes | None = None
         """The Host that was found to be one: a client says the same each time."""
 
-    def feed(self, data: bytes) -> None:
-        super().feed(data)
+    def feed(self, data: bytes, start: int = 0) -> None:
+        super().feed(data, start)
         reading = self._reading
         if reading is not None:
             # More of its body is to come: whoever waits for it needs the patience of the common way.

@@ -162,7 +162,8 @@ class Gate:
                 access = self._admin_side.access
             if not is_health and comes_by_admins != is_for_admins(scope["path"]):
                 raise Problem(404, f"nothing is at {scope['path'][:100]}")
-        if self._in_flight >= self._concurrency and not is_health and not comes_by_admins:
+        in_progress = self._in_flight - self.bodies.n_coming
+        if in_progress >= self._concurrency and not is_health and not comes_by_admins:
             raise Problem(
                 503,
                 f"{self._concurrency} requests are in progress already",

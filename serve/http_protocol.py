@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("workbench.serve")
 
 MOST_HEAD_BYTES = 65_536
+MOST_HEADERS = 256
 MOST_UNREAD_BYTES = 16_384
 """Of answers that a client has not taken, before its next request waits."""
 _PIECE_BYTES = 16_384
@@ -53,7 +54,7 @@ class HeadLimits:
     room: BodyRoom | None = None
     """Where what waits to be read as a request is counted."""
     most_connections: int = 1_024
-    """How many there may be; beyond it, those with no request in progress are closed, the oldest first."""
+    """How many there may be; beyond it, those of which no whole request came are closed, the oldest first."""
 
 
 class _Flow(FlowControl):
@@ -85,8 +86,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._framing_bytes = 0
         """What came after the head and is no body: sizes and extensions of chunks, and trailers."""
+        self._body_since = 0.0
+        self._has_too_many_headers = False
         self._backlog = b""
         """What came before the requests that it holds may be read."""
+        self._backlog_at = 0
+        """How much of it was read."""
         self._counted = 0
         self._unread_bytes = 0
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -110,26 +115,29 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._backlog:
-            self._keep(self._take_backlog() + data)
+            kept, at = self._take_backlog()
+            self._keep(kept[at:] + data, 0)
         else:
             self.feed(data)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes, start: int = 0) -> None:
         """Read requests as long as none waits for the one before it."""
         size = len(data)
-        is_plain = size <= _PIECE_BYTES and _UPGRADE not in data
-        if is_plain and not self._must_wait() and data.count(_END_OF_HEAD) <= _MOST_AT_ONCE:
-            self._parse(data)
+        if (
+            size - start <= _PIECE_BYTES
+            and not self._must_wait()
+            and _UPGRADE not in data
+            and data.count(_END_OF_HEAD, start) <= _MOST_AT_ONCE
+        ):
+            self._parse(data[start:])
             return
-        start = 0
-        view = memoryview(data)
         while start < size and not self.transport.is_closing():
             if self._must_wait():
-                self._keep(data[start:])
+                self._keep(data, start)
                 return
             end = self._end_of_piece(data, start)
             if self._is_in_body:
-                self._parse(view[start:end])
+                self._parse(memoryview(data)[start:end])
             else:
                 self._parse(_without_upgrade(data[start:end]))
             start = end
@@ -151,7 +159,7 @@ class HttpProtocol(HttpToolsProtocol):
         found = data.find(_END_OF_HEAD, start, most)
         return found + len(_END_OF_HEAD) if found >= 0 else most
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes, start: int) -> None:
         """Keep what can't be read yet, and take no more from the socket."""
         self.flow.pause_reading()
         n_bytes = max(len(data) - FREE_BYTES, 0)
@@ -162,14 +170,15 @@ class HttpProtocol(HttpToolsProtocol):
                 self._refuse(problem)
                 return
             self._counted = n_bytes
-        self._backlog = data
+        self._backlog, self._backlog_at = data, start
 
-    def _take_backlog(self) -> bytes:
-        data, self._backlog = self._backlog, b""
+    def _take_backlog(self) -> tuple[bytes, int]:
+        kept = self._backlog, self._backlog_at
+        self._backlog, self._backlog_at = b"", 0
         if self._counted and self.limits.room is not None:
             self.limits.room.held -= self._counted
             self._counted = 0
-        return data
+        return kept
 
     def _go_on(self) -> None:
         """Read what was kept; called where its time may have come."""
@@ -177,7 +186,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._backlog:
             self._unset_keepalive_if_required()
-            self.feed(self._take_backlog())
+            self.feed(*self._take_backlog())
         self.flow.resume_reading()
 
     def _parse(self, data: bytes | memoryview) -> None:
@@ -188,7 +197,10 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             return  # no other protocol is spoken here; the request is answered as any other
         except httptools.HttpParserError:
-            self._refuse(Problem(400, "this is no valid HTTP request"))
+            if self._has_too_many_headers:
+                self._refuse(Problem(431, f"the request has more than {MOST_HEADERS} headers"))
+            else:
+                self._refuse(Problem(400, "this is no valid HTTP request"))
             return
         if self._is_in_head:
             self._head_bytes += len(data)
@@ -210,6 +222,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_in_head:  # a trailer would count as a header, and there may be any number of them
+            if len(self.headers) >= MOST_HEADERS:
+                self._has_too_many_headers = True
+                raise ValueError("too many headers")  # ends the parsing
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
@@ -228,6 +243,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Whoever takes a request over from `on_headers_complete` calls this."""
         self._is_in_head = False
         self._is_in_body = True
+        self._body_since = self.loop.time()
         self._stop_timer()
 
     def on_message_complete(self) -> None:
@@ -259,11 +275,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     @property
     def idle_since(self) -> float | None:
-        """When it was last heard of, by the loop's clock; None while a request is in progress."""
+        """When it was last heard of, by the loop's clock; None while a request that came is answered."""
         if self._head_timer is not None:
             return self._head_timer.when() - self.limits.timeout_s
         if self.timeout_keep_alive_task is not None:
             return self.timeout_keep_alive_task.when() - self.timeout_keep_alive
+        if self._is_in_body and not self.pipeline and not self.cycle.response_started:
+            return self._body_since
         return None
 
     def evict(self) -> None:

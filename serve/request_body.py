@@ -39,17 +39,18 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     size = 0
     try:
         async with asyncio.timeout(timeout_s):
-            async for chunk in _decoded(request):
-                size += len(chunk)
-                if size > _DISCARDED_LIMITS * limit:
-                    break
-                if size > limit:
-                    chunks.clear()
-                    holding.release()
-                else:
-                    holding.add(len(chunk))
-                    weight.add(chunk)
-                    chunks.append(chunk)
+            with holding.coming():
+                async for chunk in _decoded(request):
+                    size += len(chunk)
+                    if size > _DISCARDED_LIMITS * limit:
+                        break
+                    if size > limit:
+                        chunks.clear()
+                        holding.release()
+                    else:
+                        holding.add(len(chunk))
+                        weight.add(chunk)
+                        chunks.append(chunk)
     except TimeoutError:
         raise _too_slow(f"the body took longer than {timeout_s:g} s") from None
     except ClientDisconnect:
@@ -110,11 +111,13 @@ async def read_blocks(request: Request, timeout_s: float, block_bytes: int) -> A
     size = received = 0
     waited = 0.0
     body = _decoded(request)
+    holding = holding_of(request)
     while True:
         started = time.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
-                piece = await anext(body, None)
+                with holding.coming():
+                    piece = await anext(body, None)
         except TimeoutError:
             raise _too_slow(f"nothing of the body came for {timeout_s:g} s") from None
         except ClientDisconnect:

@@ -72,7 +72,7 @@ class ServeSettings(Settings):
     """How long requests in progress may take to end when the server is told to stop."""
 
     concurrency: int = Field(256, ge=64)
-    """Requests in progress before further ones are answered with 503."""
+    """Requests in progress before further ones are 503s; those whose body still comes don't count."""
 
     rate: str | None = Field(None, pattern=r"^[1-9][0-9]*/(s|second|m|minute|h|hour)$")
     """Requests that a key, or an address without one, may make: `100/s`, `600/m`; more are 429s."""

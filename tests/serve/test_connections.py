@@ -100,7 +100,7 @@ def test_a_client_that_takes_no_answer_is_not_read_from_and_then_cut(
 def test_a_body_that_nobody_waits_for_has_to_come_in_time(strict: Any) -> None:
     with connected(strict) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
-        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert received(client, 1)[0].startswith(b"200")
         with contextlib.suppress(ConnectionError):
             assert client.recv(1) == b""
 
@@ -121,6 +121,25 @@ def test_the_oldest_idle_connections_make_room_for_new_ones(strict: Any) -> None
         with contextlib.suppress(ConnectionError):
             assert first.recv(1) == b""
     assert strict.metric('workbench_requests_refused_total{reason="connections"}') > 0
+
+
+def test_bodies_that_come_slowly_keep_nobody_from_being_answered(strict: Any) -> None:
+    head = b"POST /predict HTTP/1.1\r\n" + HEAD + b"Content-Length: 5000\r\n\r\n{"
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connected(strict)) for _ in range(70)]
+        for client in slow:
+            client.sendall(head)
+        newest = stack.enter_context(connected(strict))
+        newest.sendall(asking())
+        assert received(newest, 1)[0].startswith(b"200")
+        assert {received(client, 1)[0][:3] for client in slow} == {b"408"}
+
+
+def test_more_headers_than_anybody_sends_are_refused_as_they_come(strict: Any) -> None:
+    for count, status in ((200, b"200"), (300, b"431")):
+        with connected(strict) as client:
+            client.sendall(LOOK[:-2] + b"a: b\r\n" * count + b"\r\n")
+            assert received(client, 1)[0].startswith(status)
 
 
 def test_the_offer_of_another_protocol_is_passed_over_and_the_body_is_read(strict: Any) -> None:
