@@ -29,13 +29,23 @@ DEADLINE_S = 60.0
 RUN_SERVER = """
 import json, sys
 from pathlib import Path
-from serve.main import ServerConfig, serve
+import serve.main
+from serve.main import ServerConfig
+from serve.main import serve as answer
 from serve.settings import ServeSettings
 from store.layout import Layout
 from store.settings import StoreSettings
 options = json.loads(sys.argv[1])
 root = Path(options["root"])
-serve(
+imported = serve.main.import_model_libraries
+
+def import_and_give_time():
+    imported()
+    import serve.worker  # which is imported next
+    serve.worker.GRACE_S = 15.0  # before an end is cut off: on a busy machine one in order takes longer
+
+serve.main.import_model_libraries = import_and_give_time
+answer(
     ServerConfig(
         settings=ServeSettings.model_validate(options["settings"]),
         store=StoreSettings.model_validate(options["store"]),
